@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +21,8 @@ from chaos.clock import NS_PER_MS, now_ns
 from chaos.config import Address, Protocol
 
 PROBE_WITHIN_S: Final = 0.5
+
+_ESTABLISHED: Final = "01"
 
 _SSL_REQUEST: Final = struct.pack(">ii", 8, 80877103)
 _OBJECT_KEY: Final = b"chaos-lab-probe"
@@ -63,16 +68,21 @@ def probe(address: Address, protocol: Protocol, within_s: float = PROBE_WITHIN_S
     return Probe(answer=answer, took_ms=(now_ns() - start) / NS_PER_MS)
 
 
-def connections(address: Address) -> int:
-    """How many established TCP connections lead to *address*, as the kernel counts them.
+def connections(addresses: Iterable[Address]) -> dict[Address, int]:
+    """How many established TCP connections lead to each address, as the kernel counts them.
 
-    It counts the dialling ends: their remote address is *address*.
+    It counts the dialling ends: those whose remote address is the one asked for.
     """
-    packed = socket.inet_aton(address.host)
-    remote = f"{int.from_bytes(packed, 'little'):08X}:{address.port:04X}"
-    established = "01"
-    lines = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-    return sum(fields[2] == remote and fields[3] == established for fields in map(str.split, lines))
+    counts = Counter(
+        fields[2]
+        for fields in map(str.split, Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+        if fields[3] == _ESTABLISHED
+    )
+    return {address: counts[_as_kernel_writes(address)] for address in addresses}
+
+
+def _as_kernel_writes(address: Address) -> str:
+    return f"{int.from_bytes(socket.inet_aton(address.host), sys.byteorder):08X}:{address.port:04X}"
 
 
 def _exchange(address: Address, protocol: Protocol, within_s: float) -> Answer:

@@ -1,0 +1,162 @@
+"""Runs experiments side by side: each worker process has a whole lab of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Literal
+
+from chaos import catalogue
+from chaos import config as configuration
+from chaos.config import Config
+from chaos.errors import LabError
+from chaos.experiment import Experiment, run
+from chaos.lab import embedded
+from chaos.processes.kernel import die_with_parent
+from chaos.processes.supervisor import Supervisor
+from chaos.results import folder as results
+from chaos.results.model import Result
+from chaos.stacks import postgres, toxiproxy
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a worker tells: a phase began, an experiment is done, or it could not be run."""
+
+    kind: Literal["phase", "done", "error"]
+    id: str
+    text: str = ""
+    exit_code: int = 0
+
+
+def default_workers(experiments: int) -> int:
+    """One worker for each processor core, and none without work."""
+    return max(1, min(len(os.sched_getaffinity(0)), experiments))
+
+
+def run_all(
+    experiments: Sequence[Experiment], config: Config, folder: Path, *, workers: int, say: Say,
+    listen: Callable[[News], None],
+) -> list[Result]:
+    """Run *experiments* on *workers* labs and return their results, by id.
+
+    Args:
+        folder: of the run; each experiment writes into its own folder below.
+        say: told in one line each what takes long before the first experiment.
+        listen: told what the workers do.
+
+    Raises:
+        LabError: an experiment could not be run; the others have been, and their results are kept.
+    """
+    toxiproxy.provide(say)
+    if config.settings.postgres:
+        postgres.template(config.settings.postgres)
+    say(f"starting {workers} lab{'s' if workers > 1 else ''}")
+    with Supervisor.start(config.root) as supervisor:
+        crew = _Crew(config, supervisor.path, folder, workers)
+        try:
+            failures = crew.work(experiments, listen)
+        finally:
+            crew.dismiss()
+    if failures:
+        worst = max(failures, key=lambda news: news.exit_code)
+        error = LabError("\n".join(f"{news.id}: {news.text}" for news in failures))
+        error.exit_code = worst.exit_code  # type: ignore[misc]  # this one error stands for several
+        raise error
+    return results.load_all(folder)
+
+
+class _Crew:
+    """The worker processes and what each is doing."""
+
+    def __init__(self, config: Config, supervisor: Path, folder: Path, workers: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._members: dict[Connection, BaseProcess] = {}
+        for _ in range(workers):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_work, args=(config.root, supervisor, folder, theirs, os.getpid()), daemon=True
+            )
+            process.start()
+            theirs.close()
+            self._members[ours] = process
+
+    def work(self, experiments: Sequence[Experiment], listen: Callable[[News], None]) -> list[News]:
+        """Hand out *experiments* until all are done; returns the failures."""
+        waiting = deque(experiments)
+        busy: dict[Connection, str] = {}
+        failures = []
+        for connection in list(self._members):
+            _hand_out(waiting, connection, busy)
+        while busy:
+            for connection in wait(list(busy)):
+                news = _receive(connection, busy[connection])
+                listen(news)
+                if news.kind == "phase":
+                    continue
+                del busy[connection]
+                if news.kind == "error":
+                    failures.append(news)  # that worker has lost its lab and ends
+                else:
+                    _hand_out(waiting, connection, busy)
+        failures += [News("error", e.id, "no worker was left to run it", 3) for e in waiting]
+        return failures
+
+    def dismiss(self) -> None:
+        """End the workers."""
+        for connection, process in self._members.items():
+            connection.close()
+            process.terminate()
+            process.join(timeout=5)
+
+
+def _hand_out(waiting: deque[Experiment], connection: Connection, busy: dict[Connection, str]) -> None:
+    if waiting:
+        experiment = waiting.popleft()
+        try:
+            connection.send(experiment.id)
+        except OSError:
+            waiting.appendleft(experiment)
+        else:
+            busy[connection] = experiment.id
+
+
+def _receive(connection: Connection, doing: str) -> News:
+    try:
+        news: News = connection.recv()
+    except EOFError:
+        return News("error", doing, "its worker process ended unexpectedly", 3)
+    return news
+
+
+def _work(root: Path, supervisor: Path, folder: Path, connection: Connection, parent: int) -> None:
+    """A worker: one lab, and one experiment after another on it."""
+    die_with_parent(parent)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    doing = ""
+    try:
+        with suppress(EOFError):
+            doing = connection.recv()
+            config = configuration.load(root)
+            experiments = catalogue.load(config)
+            connection.send(News("phase", doing, "starting the lab"))
+            with Supervisor(supervisor) as processes, embedded(config, processes) as lab:
+                while True:
+                    result = run(
+                        experiments[doing], lab, folder / doing,
+                        lambda text: connection.send(News("phase", doing, text)),  # noqa: B023  (called at once)
+                    )
+                    connection.send(News("done", doing, result.verdict))
+                    doing = connection.recv()
+    except LabError as error:
+        connection.send(News("error", doing, str(error), error.exit_code))
