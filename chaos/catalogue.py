@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from chaos.config import Config
-from chaos.errors import ConfigError, UnknownName
+from chaos.errors import ConfigError, UnknownNameError
 from chaos.experiment import Experiment
 
 
@@ -33,12 +33,12 @@ def select(experiments: dict[str, Experiment], globs: Iterable[str]) -> list[Exp
     """Those whose id matches one of *globs*, in the catalogue's order; all when there are none.
 
     Raises:
-        UnknownName: a glob matches no experiment.
+        UnknownNameError: a glob matches no experiment.
     """
     wanted = set()
     for glob in globs:
         if not (matching := fnmatch.filter(experiments, glob)):
-            raise UnknownName("scenario", glob, experiments)
+            raise UnknownNameError("scenario", glob, experiments)
         wanted.update(matching)
     return [e for e in experiments.values() if not wanted or e.id in wanted]
 

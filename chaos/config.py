@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from chaos.errors import ConfigError, UnknownName
+from chaos.errors import ConfigError, UnknownNameError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Protocol = Literal["http", "postgres", "redis", "iiop", "tcp"]
@@ -27,6 +27,9 @@ Protocol = Literal["http", "postgres", "redis", "iiop", "tcp"]
 EDGES_MAX: Final = 200
 FILE_BYTES_MAX: Final = 1_000_000
 LOOPBACK: Final = "127.0.0.1"
+
+_NAME: Final = r"^[a-z_][a-z0-9_]{0,62}$"
+_PRINTABLE: Final = r"^[A-Za-z0-9_.~!-]{1,128}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +83,16 @@ class PostgresSpec(_Model):
     """The Postgres that the embedded stack starts."""
 
     port: Port = 5432
-    database: str = "microservices_test"
-    user: str = "test_user"
-    password: str = "test_password"  # noqa: S105  (a throw-away server on loopback)
+    database: str = Field(default="microservices_test", pattern=_NAME)
+    user: str = Field(default="test_user", pattern=_NAME)
+    password: str = Field(default="test_password", pattern=_PRINTABLE)
 
 
 class RedisSpec(_Model):
     """The Redis-compatible server (Valkey) that the embedded stack starts."""
 
     port: Port = 6379
-    password: str = "test_password"  # noqa: S105  (a throw-away server on loopback)
+    password: str = Field(default="test_password", pattern=_PRINTABLE)
 
 
 class Settings(_Model):
@@ -124,10 +127,10 @@ class Config:
     proxies: Mapping[str, ProxySpec]
 
     def select(self, glob: str) -> tuple[str, ...]:
-        """Names of the edges that match *glob*; raises UnknownName when none does."""
+        """Names of the edges that match *glob*; raises UnknownNameError when none does."""
         names = tuple(fnmatch.filter(self.proxies, glob))
         if not names:
-            raise UnknownName("edge", glob, self.proxies)
+            raise UnknownNameError("edge", glob, self.proxies)
         return names
 
     def protocol(self, edge: str) -> Protocol:
@@ -200,7 +203,9 @@ def _text(path: Path) -> str:
             raise ConfigError(str(path), [f"is larger than {FILE_BYTES_MAX} bytes"])
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ConfigError(str(path), ["does not exist: run chaos-lab in the project's folder, or name it with --root"]) from error
+        raise ConfigError(
+            str(path), ["does not exist: run chaos-lab in the project's folder, or name it with --root"]
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(str(path), [f"cannot be read: {error}"]) from error
 

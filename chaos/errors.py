@@ -6,12 +6,12 @@ means that the lab could not do its work::
     LabError                    exit code 3
     ├── UsageError              exit code 2: the caller can put it right
     │   ├── ConfigError         a file or setting is wrong; lists every problem at once
-    │   ├── UnknownName         no such edge, scenario or service; lists the candidates
-    │   ├── PortTaken           a port that the stack needs is in use
-    │   └── MissingTool         a program is nowhere to be had; lists the ways to get it
+    │   ├── UnknownNameError         no such edge, scenario or service; lists the candidates
+    │   ├── PortTakenError           a port that the stack needs is in use
+    │   └── MissingToolError         a program is nowhere to be had; lists the ways to get it
     ├── StackError              a process of the stack did not start or died
     ├── ProxyError              Toxiproxy refused, or answered something else than was asked
-    │   └── ProxyTimeout        Toxiproxy did not answer before the deadline
+    │   └── ProxyTimeoutError        Toxiproxy did not answer before the deadline
     ├── HistoryError            a recorded file is damaged; names the line
     └── HealError               exit code 4: a fault could not be taken back
 """
@@ -52,7 +52,7 @@ class ConfigError(UsageError):
         super().__init__("\n".join([f"{source}: {_count(self.problems)}", *(f"  - {p}" for p in self.problems)]))
 
 
-class UnknownName(UsageError):
+class UnknownNameError(UsageError):
     """Nothing carries this name.
 
     Attributes:
@@ -68,11 +68,11 @@ class UnknownName(UsageError):
         super().__init__(f"no {kind} matches {name!r}.{hint} There are: {', '.join(self.candidates) or 'none'}")
 
 
-class PortTaken(UsageError):
+class PortTakenError(UsageError):
     """Ports that the stack needs are in use by something else."""
 
 
-class MissingTool(UsageError):
+class MissingToolError(UsageError):
     """A program that the lab needs is nowhere to be had."""
 
 
@@ -84,7 +84,7 @@ class ProxyError(LabError):
     """Toxiproxy refused a change, or holds something else than what was asked for."""
 
 
-class ProxyTimeout(ProxyError):
+class ProxyTimeoutError(ProxyError):
     """Toxiproxy did not answer before the deadline."""
 
 
@@ -104,11 +104,12 @@ def disk_errors(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        way_out = "name another folder with CHAOS_LAB_CACHE, TMPDIR or --results"
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            msg = f"no space left on the disk of {where}; free some, or name another folder with CHAOS_LAB_CACHE, TMPDIR or --results"
+            msg = f"no space left on the disk of {where}; free some, or {way_out}"
             raise LabError(msg) from error
         if error.errno in {errno.EACCES, errno.EROFS, errno.EPERM}:
-            msg = f"cannot write to {where}: {error.strerror}; name another folder with CHAOS_LAB_CACHE, TMPDIR or --results"
+            msg = f"cannot write to {where}: {error.strerror}; {way_out}"
             raise UsageError(msg) from error
         raise
 

@@ -96,18 +96,23 @@ def run(experiment: Experiment, lab: Lab, folder: Path, say: Say = lambda _: Non
     say("checking")
     verdict, says, findings = judge(experiment, History.load(folder), bites)
     result = Result(
-        id=experiment.id, title=experiment.title, hypothesis=experiment.hypothesis, verdict=verdict, says=says,
-        bites=bites, findings=findings, targets=tuple((w.on, repr(w.fault)) for w in experiment.faults),
-        disabled=os.environ.get(lab.config.settings.mutation_env, ""), wall_s=seconds(now_ns() - began_ns),
+        id=experiment.id,
+        title=experiment.title,
+        hypothesis=experiment.hypothesis,
+        verdict=verdict,
+        says=says,
+        bites=bites,
+        findings=findings,
+        targets=tuple((w.on, repr(w.fault)) for w in experiment.faults),
+        disabled=os.environ.get(lab.config.settings.mutation_env, ""),
+        wall_s=seconds(now_ns() - began_ns),
         folder=folder,
     )
     results.save(result)
     return result
 
 
-def judge(
-    experiment: Experiment, history: History, bites: Sequence[Bite]
-) -> tuple[Verdict, str, tuple[Finding, ...]]:
+def judge(experiment: Experiment, history: History, bites: Sequence[Bite]) -> tuple[Verdict, str, tuple[Finding, ...]]:
     """The verdict on *history*, in one word and one sentence, and all findings.
 
     A fault that did not bite makes everything else INVALID; otherwise the worst finding decides.
@@ -175,8 +180,13 @@ def _heal(window: Window, lab: Lab, recorder: Recorder, injected: tuple[int, int
     for edge in lab.edges(window.on):
         lab.prove_healed(edge)
     recorder.write(
-        "fault", fault=repr(window.fault), on=window.on, sent_ns=injected[0], injected_ns=injected[1],
-        heal_sent_ns=heal_sent_ns, healed_ns=now_ns(),
+        "fault",
+        fault=repr(window.fault),
+        on=window.on,
+        sent_ns=injected[0],
+        injected_ns=injected[1],
+        heal_sent_ns=heal_sent_ns,
+        healed_ns=now_ns(),
     )
 
 

@@ -94,7 +94,14 @@ def _edges(config: Config) -> list[Part]:
         held = server.proxies()
         return [_edge(name, spec.listen, held.get(name)) for name, spec in config.proxies.items()]
     except LabError as error:
-        return [Part(name="toxiproxy", address=server.transport.url, well=False, says=f"does not answer ({type(error).__name__})")]
+        return [
+            Part(
+                name="toxiproxy",
+                address=server.transport.url,
+                well=False,
+                says=f"does not answer ({type(error).__name__})",
+            )
+        ]
     finally:
         server.close()
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from chaos.clock import now_ns
 from chaos.errors import HistoryError, disk_errors
@@ -144,8 +144,12 @@ class History:
         samples = [Sample(**entry) for _, entry in read_lines(folder / "series.jsonl")]
         operations = tuple(sorted(reading.operations, key=lambda o: o.start_ns))
         return cls(
-            operations=operations, faults=tuple(reading.faults), samples=tuple(samples), final=reading.final,
-            start_ns=reading.start_ns, end_ns=operations[-1].start_ns if operations else reading.last_ns,
+            operations=operations,
+            faults=tuple(reading.faults),
+            samples=tuple(samples),
+            final=reading.final,
+            start_ns=reading.start_ns,
+            end_ns=operations[-1].start_ns if operations else reading.last_ns,
         )
 
 
@@ -258,6 +262,9 @@ class _Reading:
         self.operations.append(_unknown(entry))
 
     def _complete(self, entry: dict[str, Any]) -> None:
+        if entry["invoked"] not in self._open:
+            msg = f"completes operation {entry['invoked']!r}, which is not under way"
+            raise ValueError(msg)
         position, invoked = self._open.pop(entry["invoked"])
         self.operations[position] = _completed(invoked, entry)
 
@@ -276,18 +283,35 @@ class _Reading:
     def _ignore(self, entry: dict[str, Any]) -> None:
         """Lines for people and later tools: phases, attempts, the single steps of a fault."""
 
-    _kinds = {
-        "history": _ignore, "phase": _ignore, "attempt": _ignore, "inject": _ignore, "heal": _ignore,
-        "invoke": _invoke, "ok": _complete, "fail": _complete, "info": _complete, "fault": _fault, "final": _final,
+    _kinds: ClassVar = {
+        "history": _ignore,
+        "phase": _ignore,
+        "attempt": _ignore,
+        "inject": _ignore,
+        "heal": _ignore,
+        "invoke": _invoke,
+        "ok": _complete,
+        "fail": _complete,
+        "info": _complete,
+        "fault": _fault,
+        "final": _final,
     }
 
 
 def _unknown(invoked: Mapping[str, Any]) -> Operation:
     """An operation of which only the sending is known."""
     return Operation(
-        index=invoked["index"], process=invoked["process"], operation=invoked["operation"], key=invoked["key"],
-        value=invoked["value"], intended_ns=invoked["intended"], start_ns=invoked["time"], end_ns=NEVER,
-        answered_ns=invoked["time"], outcome=Outcome.INFO, idempotency_key=invoked["idempotency_key"],
+        index=invoked["index"],
+        process=invoked["process"],
+        operation=invoked["operation"],
+        key=invoked["key"],
+        value=invoked["value"],
+        intended_ns=invoked["intended"],
+        start_ns=invoked["time"],
+        end_ns=NEVER,
+        answered_ns=invoked["time"],
+        outcome=Outcome.INFO,
+        idempotency_key=invoked["idempotency_key"],
         error="no answer was recorded",
     )
 
@@ -295,11 +319,22 @@ def _unknown(invoked: Mapping[str, Any]) -> Operation:
 def _completed(invoked: Mapping[str, Any], entry: Mapping[str, Any]) -> Operation:
     outcome = Outcome(entry["type"])
     return Operation(
-        index=invoked["index"], process=invoked["process"], operation=invoked["operation"], key=entry["key"],
-        value=entry["value"], intended_ns=invoked["intended"], start_ns=invoked["time"],
-        end_ns=NEVER if outcome is Outcome.INFO else entry["time"], answered_ns=entry["time"], outcome=outcome,
-        status=entry["status"], source=entry["source"], retry_after=entry["retry_after"], attempts=entry["attempts"],
-        idempotency_key=invoked["idempotency_key"], error=entry["error"],
+        index=invoked["index"],
+        process=invoked["process"],
+        operation=invoked["operation"],
+        key=entry["key"],
+        value=entry["value"],
+        intended_ns=invoked["intended"],
+        start_ns=invoked["time"],
+        end_ns=NEVER if outcome is Outcome.INFO else entry["time"],
+        answered_ns=entry["time"],
+        outcome=outcome,
+        status=entry["status"],
+        source=entry["source"],
+        retry_after=entry["retry_after"],
+        attempts=entry["attempts"],
+        idempotency_key=invoked["idempotency_key"],
+        error=entry["error"],
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from chaos.clock import wait_for
 from chaos.config import LOOPBACK, Address, Config, ProxySpec
 from chaos.config import Protocol as Spoken
-from chaos.errors import LabError, UnknownName
+from chaos.errors import LabError, UnknownNameError
 from chaos.probes import Answer, Probe, probe
 from chaos.proxies import Proxy, Toxiproxy
 
@@ -86,28 +86,30 @@ class Lab:
         self.toxiproxy = Toxiproxy(f"http://{LOOPBACK}:{stack.ports['toxiproxy']}")
         self._edges = {
             name: Edge(
-                name=name, listen=Address.parse(spec.listen), upstream=Address.parse(spec.upstream),
-                protocol=config.protocol(name), server=self.toxiproxy,
+                name=name,
+                listen=Address.parse(spec.listen),
+                upstream=Address.parse(spec.upstream),
+                protocol=config.protocol(name),
+                server=self.toxiproxy,
             )
             for name, spec in stack.proxies.items()
         }
 
     def edges(self, glob: str = "*") -> tuple[Edge, ...]:
-        """The edges whose names match *glob*, such as ``*.postgres``; raises UnknownName for none."""
+        """The edges whose names match *glob*, such as ``*.postgres``; raises UnknownNameError for none."""
         return tuple(self._edges[name] for name in self.config.select(glob))
 
     def edge(self, name: str) -> Edge:
-        """The edge of exactly that name; raises UnknownName."""
-        (edge, *more) = self.edges(name)
-        if more:
-            raise UnknownName("single edge", name, self._edges)
-        return edge
+        """The edge of exactly that name; raises UnknownNameError."""
+        if name not in self._edges:
+            raise UnknownNameError("edge", name, self._edges)
+        return self._edges[name]
 
     def address(self, service: str, port: str | None = None) -> Address:
         """Where *service* listens: its port of that name, default its first."""
         services = self.config.settings.services
         if service not in services:
-            raise UnknownName("service", service, services)
+            raise UnknownNameError("service", service, services)
         return Address(LOOPBACK, self.stack.ports[f"{service} {port or next(iter(services[service].ports))}"])
 
     @cached_property

@@ -20,7 +20,7 @@ import toxiproxy.proxy
 import toxiproxy.server
 import toxiproxy.toxic
 
-from chaos.errors import ProxyError, ProxyTimeout
+from chaos.errors import ProxyError, ProxyTimeoutError
 
 Stream = Literal["upstream", "downstream"]
 
@@ -61,7 +61,7 @@ class Transport:
         """Send one request and return the decoded answer, None when it has no body.
 
         Raises:
-            ProxyTimeout: no answer within the deadline.
+            ProxyTimeoutError: no answer within the deadline.
             ProxyError: not reachable, an error status, or an answer that is not JSON.
         """
         what = f"{method} {self.url}{path}"
@@ -69,7 +69,7 @@ class Transport:
             response = self._session.request(method, self.url + path, json=body, timeout=self.within_s)
         except requests.Timeout as error:
             msg = f"{what}: no answer within {self.within_s:g} s"
-            raise ProxyTimeout(msg) from error
+            raise ProxyTimeoutError(msg) from error
         except requests.RequestException as error:
             msg = f"{what}: {error}"
             raise ProxyError(msg) from error
@@ -139,15 +139,20 @@ class Proxy(toxiproxy.proxy.Proxy):  # type: ignore[misc]  # the package has no 
         Raises:
             ProxyError: a value that Toxiproxy would misread, or another state than asked for.
         """
-        wanted = {
-            "name": name or f"{type}_{stream}", "type": type, "stream": stream, "toxicity": toxicity,
+        wanted: dict[str, Any] = {
+            "name": name or f"{type}_{stream}",
+            "type": type,
+            "stream": stream,
+            "toxicity": toxicity,
             "attributes": dict(attributes or {}),
         }
         if problems := [*_toxic_problems(type, toxicity, wanted["attributes"])]:
             raise ProxyError(f"{self.name}: " + "; ".join(problems))
         return self._confirmed(wanted, self._transport.call("POST", f"{self._path}/toxics", wanted))
 
-    def update_toxic(self, toxic_name: str, *, toxicity: float | None = None, attributes: Mapping[str, int] | None = None) -> Toxic:
+    def update_toxic(
+        self, toxic_name: str, *, toxicity: float | None = None, attributes: Mapping[str, int] | None = None
+    ) -> Toxic:
         """Change a toxic in place; each change draws anew which connections it takes hold of."""
         wanted: dict[str, Any] = {"attributes": dict(attributes or {})}
         if toxicity is not None:

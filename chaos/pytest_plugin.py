@@ -59,7 +59,9 @@ class ExperimentItem(pytest.Item):
 
         if isinstance(excinfo.value, _Refuted):
             result = excinfo.value.result
-            return f"{result.verdict}: {result.id} {result.title}\n{result.says}\n\n{details(result)}\n\n{result.folder}"
+            return (
+                f"{result.verdict}: {result.id} {result.title}\n{result.says}\n\n{details(result)}\n\n{result.folder}"
+            )
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, None, str]:
@@ -117,7 +119,7 @@ def pytest_configure_node(node: Any) -> None:  # noqa: ANN401  (pytest-xdist's)
     node.workerinput[_WORKER_FOLDER] = str(_folder(node.config))
 
 
-def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, name: str, obj: object) -> Any:  # noqa: ANN401  (pytest's)
+def pytest_pycollect_makeitem(collector: pytest.Module | pytest.Class, obj: object) -> Any:  # noqa: ANN401  (pytest's)
     """Turn each experiment of a module into an item."""
     module = sys.modules.get("chaos.experiment")
     if module is None or not isinstance(obj, module.Experiment):

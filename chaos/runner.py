@@ -45,7 +45,12 @@ def default_workers(experiments: int) -> int:
 
 
 def run_all(
-    experiments: Sequence[Experiment], config: Config, folder: Path, *, workers: int, say: Say,
+    experiments: Sequence[Experiment],
+    config: Config,
+    folder: Path,
+    *,
+    workers: int,
+    say: Say,
     listen: Callable[[News], None],
 ) -> list[Result]:
     """Run *experiments* on *workers* labs and return their results, by id.
@@ -99,7 +104,8 @@ class _Crew:
         for connection in list(self._members):
             _hand_out(waiting, connection, busy)
         while busy:
-            for connection in wait(list(busy)):
+            ready = wait(list(busy))
+            for connection in [c for c in busy if c in ready]:
                 news = _receive(connection, busy[connection])
                 listen(news)
                 if news.kind == "phase":
@@ -153,7 +159,9 @@ def _work(root: Path, supervisor: Path, folder: Path, connection: Connection, pa
             with Supervisor(supervisor) as processes, embedded(config, processes) as lab:
                 while True:
                     result = run(
-                        experiments[doing], lab, folder / doing,
+                        experiments[doing],
+                        lab,
+                        folder / doing,
                         lambda text: connection.send(News("phase", doing, text)),  # noqa: B023  (called at once)
                     )
                     connection.send(News("done", doing, result.verdict))

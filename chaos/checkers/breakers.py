@@ -11,10 +11,10 @@ from math import ceil
 from typing import Final
 
 from chaos.checkers.finding import judged
-from chaos.results.model import Finding
 from chaos.checkers.moments import BREAKER, OPEN, DuringFaults, Interval, series
 from chaos.clock import NS_PER_S
 from chaos.history import History
+from chaos.results.model import Finding
 
 CALLS: Final = "resilience_calls_total"
 ATTEMPTS: Final = "resilience_attempts_total"
@@ -36,8 +36,11 @@ class BreakerOpens:
         never = waits.count(None)
         says = f"never opened in {never} of {len(waits)} faults" if never else f"opened after {longest:.2f} s"
         return judged(
-            f"the breaker of {self.edge} opens", holds=not never and longest <= self.within_s, checked=len(waits),
-            says=f"{says}, {self.within_s:g} s allowed", measured={"opened_s": longest, "never": never},
+            f"the breaker of {self.edge} opens",
+            holds=not never and longest <= self.within_s,
+            checked=len(waits),
+            says=f"{says}, {self.within_s:g} s allowed",
+            measured={"opened_s": longest, "never": never},
         )
 
 
@@ -55,11 +58,15 @@ class FailuresUntilOpen:
         for fault in DuringFaults()(history):
             opened = _first_open_s(states, fault)
             until = fault.end_ns if opened is None else fault.start_ns + int(opened * NS_PER_S)
-            counts.append(sum(_grown(history, CALLS, self.edge, Interval(fault.start_ns, until), outcome=o) for o in _BAD))
+            counts.append(
+                sum(_grown(history, CALLS, self.edge, Interval(fault.start_ns, until), outcome=o) for o in _BAD)
+            )
         most = max(counts, default=0)
         return judged(
-            f"few calls fail before the breaker of {self.edge} opens", holds=most <= self.at_most,
-            checked=len(counts) if states else 0, says=f"{most:g} calls failed, {self.at_most} allowed",
+            f"few calls fail before the breaker of {self.edge} opens",
+            holds=most <= self.at_most,
+            checked=len(counts) if states else 0,
+            says=f"{most:g} calls failed, {self.at_most} allowed",
             measured={"failures": most},
         )
 
@@ -88,7 +95,9 @@ class ProbesOnly:
             allowed += ceil(span.length_s / self.open_s) * self.permits
             checked += 1
         return judged(
-            f"the open breaker of {self.edge} lets only probes through", holds=attempts <= allowed, checked=checked,
+            f"the open breaker of {self.edge} lets only probes through",
+            holds=attempts <= allowed,
+            checked=checked,
             says=f"{attempts:g} attempts, {allowed:g} allowed ({self.permits} for each {self.open_s:g} s)",
             measured={"attempts": attempts},
         )
@@ -108,8 +117,10 @@ class CallsAtMost:
         seen = any(True for _ in series(history, CALLS, self.edge))
         count = sum(_grown(history, CALLS, self.edge, fault, outcome=self.outcome) for fault in faults)
         return judged(
-            f"few calls on {self.edge} end in {self.outcome}", holds=count <= self.at_most,
-            checked=len(faults) if seen else 0, says=f"{count:g} did, {self.at_most} allowed",
+            f"few calls on {self.edge} end in {self.outcome}",
+            holds=count <= self.at_most,
+            checked=len(faults) if seen else 0,
+            says=f"{count:g} did, {self.at_most} allowed",
             measured={"calls": count},
         )
 
@@ -128,7 +139,9 @@ class WorkersReturn:
         waiting = [v for t, v in series(history, IN_USE, self.edge) if any(s.start_ns <= t <= s.end_ns for s in spans)]
         most = max(waiting, default=0.0)
         return judged(
-            f"workers come back from {self.edge}", holds=most <= self.at_most, checked=len(waiting),
+            f"workers come back from {self.edge}",
+            holds=most <= self.at_most,
+            checked=len(waiting),
             says=f"at most {most:g} were waiting from {self.within_s:g} s on, {self.at_most} allowed",
             measured={"waiting": most},
         )
@@ -146,7 +159,9 @@ class Crosses:
         counts = [v for t, v in series(history, "edge_connections", self.edge) if t < until]
         most = max(counts, default=0.0)
         return judged(
-            f"traffic crosses the proxy of {self.edge}", holds=most >= 1, checked=len(counts),
+            f"traffic crosses the proxy of {self.edge}",
+            holds=most >= 1,
+            checked=len(counts),
             says=f"up to {most:g} connections to the proxy in steady state, at least 1 expected",
             measured={"connections": most},
         )

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from chaos.checkers.finding import judged, percentile, told
-from chaos.results.model import Finding
 from chaos.checkers.moments import DuringFaults, Moments, Throughout, sent_in
 from chaos.clock import NS_PER_MS, NS_PER_S
 from chaos.history import History, Outcome
+from chaos.results.model import Finding
 
 STALE = "stale"
 
@@ -28,9 +28,12 @@ class Succeeds:
         failed = [o for o in sent if o.outcome is not Outcome.OK]
         share = 1 - len(failed) / len(sent) if sent else 0.0
         return judged(
-            f"{self.operation} succeeds {self.during}", holds=share >= self.at_least, checked=len(sent),
+            f"{self.operation} succeeds {self.during}",
+            holds=share >= self.at_least,
+            checked=len(sent),
             says=f"{share:.1%} of {len(sent)} succeeded, at least {self.at_least:.1%} expected",
-            measured={"success_share": share}, witness=[told(o, history) for o in failed],
+            measured={"success_share": share},
+            witness=[told(o, history) for o in failed],
         )
 
 
@@ -53,9 +56,12 @@ class Faster:
         name, value = percentile((o.latency_ns / NS_PER_MS for o in sent), self.percent)
         slowest = sorted(sent, key=lambda o: -o.latency_ns)
         return judged(
-            f"{self.operation} is fast {self.during}", holds=value < self.below_ms, checked=len(sent),
+            f"{self.operation} is fast {self.during}",
+            holds=value < self.below_ms,
+            checked=len(sent),
             says=f"{name} of {len(sent)} was {value:.0f} ms, below {self.below_ms:g} ms expected",
-            measured={"latency_ms": value}, witness=[told(o, history) for o in slowest],
+            measured={"latency_ms": value},
+            witness=[told(o, history) for o in slowest],
         )
 
 
@@ -73,9 +79,12 @@ class Answers:
         wrong = [o for o in sent if o.status not in self.statuses or (o.status == 503 and not o.retry_after)]  # noqa: PLR2004  (HTTP)
         expected = " or ".join(map(str, sorted(self.statuses)))
         return judged(
-            f"{self.operation} answers {expected} {self.during}", holds=not wrong, checked=len(sent),
+            f"{self.operation} answers {expected} {self.during}",
+            holds=not wrong,
+            checked=len(sent),
             says=f"{len(sent) - len(wrong)} of {len(sent)} answered {expected} (503 with Retry-After)",
-            measured={"other_answers": len(wrong)}, witness=[told(o, history) for o in wrong],
+            measured={"other_answers": len(wrong)},
+            witness=[told(o, history) for o in wrong],
         )
 
 
@@ -91,9 +100,12 @@ class Unreachable:
         sent = sent_in(history.of(self.operation), DuringFaults(self.settle_s)(history))
         fresh = [o for o in sent if o.outcome is Outcome.OK and o.source != STALE]
         return judged(
-            f"{self.operation} cannot reach its dependency during the fault", holds=not fresh, checked=len(sent),
+            f"{self.operation} cannot reach its dependency during the fault",
+            holds=not fresh,
+            checked=len(sent),
             says=f"{len(fresh)} of {len(sent)} brought a fresh answer although the edge was cut, 0 expected",
-            measured={"fresh_answers": len(fresh)}, witness=[told(o, history) for o in fresh],
+            measured={"fresh_answers": len(fresh)},
+            witness=[told(o, history) for o in fresh],
         )
 
 
@@ -113,7 +125,9 @@ class Recovers:
             waits.append((min(back, default=history.end_ns) - fault.heal_sent_ns) / NS_PER_S)
         longest = max(waits, default=0.0)
         return judged(
-            f"{self.operation} recovers", holds=longest <= self.within_s, checked=len(waits),
+            f"{self.operation} recovers",
+            holds=longest <= self.within_s,
+            checked=len(waits),
             says=f"worked again {longest:.2f} s after healing, {self.within_s:g} s allowed",
             measured={"recovery_s": longest},
         )

@@ -21,8 +21,13 @@ class Checker(Protocol):
         """Judge *history*."""
 
 
-def judged(  # noqa: PLR0913  (a finding has this many parts)
-    check: str, *, holds: bool, says: str, checked: int, measured: Mapping[str, float] | None = None,
+def judged(
+    check: str,
+    *,
+    holds: bool,
+    says: str,
+    checked: int,
+    measured: Mapping[str, float] | None = None,
     witness: Sequence[str] = (),
 ) -> Finding:
     """A finding that is HELD or REFUTED, and INVALID when *checked* is 0."""
@@ -30,7 +35,11 @@ def judged(  # noqa: PLR0913  (a finding has this many parts)
         return Finding(check=check, verdict=Verdict.INVALID, says="nothing was exercised", checked=0)
     verdict = Verdict.HELD if holds else Verdict.REFUTED
     return Finding(
-        check=check, verdict=verdict, says=says, checked=checked, measured=measured or {},
+        check=check,
+        verdict=verdict,
+        says=says,
+        checked=checked,
+        measured=measured or {},
         witness=tuple(witness[:WITNESSES_MAX]) if verdict is Verdict.REFUTED else (),
     )
 

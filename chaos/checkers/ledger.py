@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from chaos.checkers.finding import judged, told
-from chaos.results.model import Finding, Verdict
 from chaos.history import History, Operation, Outcome
+from chaos.results.model import Finding, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,13 +28,18 @@ class Ledger:
         check = f"no acknowledged {self.operation} is lost or doubled"
         if problem := _problem(history, operations):
             return Finding(check=check, verdict=Verdict.INVALID, says=problem, checked=0)
-        wrong = [(fault, o) for o in operations if (fault := self._anomaly(o, (history.final or {}).get(str(o.value), 0)))]
+        wrong = [
+            (fault, o) for o in operations if (fault := self._anomaly(o, (history.final or {}).get(str(o.value), 0)))
+        ]
         counts = Counter(fault for fault, _ in wrong)
         acknowledged = sum(o.outcome is Outcome.OK for o in operations)
         anomalies = ", ".join(f"{n} {fault}" for fault, n in counts.items()) or "none lost, none doubled"
         return judged(
-            check, holds=not wrong, checked=len(operations),
-            says=f"{len(operations)} sent, {acknowledged} acknowledged, {self._present(history, operations)} in the store: {anomalies}",
+            check,
+            holds=not wrong,
+            checked=len(operations),
+            says=f"{len(operations)} sent, {acknowledged} acknowledged, "
+            f"{self._present(history, operations)} in the store: {anomalies}",
             measured={"acknowledged": acknowledged, **{f"{k.replace(' ', '_')}": v for k, v in counts.items()}},
             witness=[f"{fault}: value {o.value!r}: {told(o, history)}" for fault, o in wrong],
         )

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from chaos.checkers.clients import Succeeds
 from chaos.checkers.finding import judged, percentile, told
-from chaos.results.model import Finding, Verdict
 from chaos.checkers.moments import AtTheEnd, BeforeFaults
 from chaos.clock import NS_PER_MS
 from chaos.history import History
+from chaos.results.model import Finding, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,9 +24,12 @@ class KeptSchedule:
         name, value = percentile(late, 99)
         latest = sorted(history.operations, key=lambda o: o.intended_ns - o.start_ns)
         finding = judged(
-            "the load kept its schedule", holds=value <= self.late_ms, checked=len(late),
+            "the load kept its schedule",
+            holds=value <= self.late_ms,
+            checked=len(late),
             says=f"{name} of {len(late)} requests left {value:.1f} ms late, {self.late_ms:g} ms allowed",
-            measured={"late_ms": value}, witness=[told(o, history) for o in latest],
+            measured={"late_ms": value},
+            witness=[told(o, history) for o in latest],
         )
         return replace(finding, verdict=Verdict.INCONCLUSIVE) if finding.verdict is Verdict.REFUTED else finding
 

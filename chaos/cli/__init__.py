@@ -18,7 +18,10 @@ from chaos.errors import LabError
 INTERRUPTED: Final = 130
 
 app = typer.Typer(
-    name="chaos-lab", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    name="chaos-lab",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Break every dependency of a platform on purpose, and judge what its users saw.\n\n"
     "[dim]Exit codes: 0 held · 1 a weakness was found · 2 wrong usage or configuration · "

@@ -48,7 +48,9 @@ Ids = Annotated[
 
 def run(
     ids: Ids = None,
-    workers: Annotated[int | None, typer.Option("--workers", "-w", min=1, max=64, help="Labs side by side.", show_default="one a core")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", min=1, max=64, help="Labs side by side.", show_default="one a core")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--results", help="Folder for results.", show_default="results")] = None,
     as_json: Json = False,
     root: Root = Path(),
@@ -60,7 +62,6 @@ def run(
     refuted without it.
 
     Examples:
-
       chaos-lab run
 
       chaos-lab run PG-01 'ORB-*' --workers 2
@@ -117,7 +118,6 @@ def list_(as_json: Json = False, root: Root = Path()) -> None:
     """List the experiments, what they break and which safeguards they try.
 
     Examples:
-
       chaos-lab list
 
       chaos-lab list --json | jq '.[].id'
@@ -130,9 +130,15 @@ def list_(as_json: Json = False, root: Root = Path()) -> None:
 
 
 def _record(experiment: Experiment) -> dict[str, Any]:
-    faults = [{"fault": repr(w.fault), "on": w.on, "start_s": w.start_s, "duration_s": w.duration_s} for w in experiment.faults]
+    faults = [
+        {"fault": repr(w.fault), "on": w.on, "start_s": w.start_s, "duration_s": w.duration_s}
+        for w in experiment.faults
+    ]
     return {
-        "id": experiment.id, "title": experiment.title, "hypothesis": experiment.hypothesis, "faults": faults,
+        "id": experiment.id,
+        "title": experiment.title,
+        "hypothesis": experiment.hypothesis,
+        "faults": faults,
         "mutations": list(experiment.mutations),
     }
 

@@ -16,8 +16,10 @@ from chaos.results.model import Verdict
 from chaos.runner import News
 
 STYLES: Final = {
-    Verdict.HELD: ("✓ held", "green"), Verdict.REFUTED: ("✗ refuted", "bold red"),
-    Verdict.INVALID: ("∅ invalid", "yellow"), Verdict.INCONCLUSIVE: ("? inconclusive", "yellow"),
+    Verdict.HELD: ("✓ held", "green"),
+    Verdict.REFUTED: ("✗ refuted", "bold red"),
+    Verdict.INVALID: ("∅ invalid", "yellow"),
+    Verdict.INCONCLUSIVE: ("? inconclusive", "yellow"),
 }
 
 
@@ -49,7 +51,9 @@ class Progress:
             self._state[news.id] = Text(news.text)
             return
         self._took[news.id] = time.monotonic() - began
-        self._state[news.id] = verdict_text(Verdict(news.text)) if news.kind == "done" else Text("✗ could not run", style="bold red")
+        self._state[news.id] = (
+            verdict_text(Verdict(news.text)) if news.kind == "done" else Text("✗ could not run", style="bold red")
+        )
         self._console.print(self._state[news.id], f"{news.id} {self._titles[news.id]} ({self._took[news.id]:.1f} s)")
 
     def _table(self) -> Table:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 Root = Annotated[
-    Path, typer.Option("--root", help="Folder of the project's pyproject.toml.", show_default="this folder", file_okay=False)
+    Path,
+    typer.Option("--root", help="Folder of the project's pyproject.toml.", show_default="this folder", file_okay=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]

@@ -33,7 +33,6 @@ def up(root: Root = Path()) -> None:
     """Run one platform on its default ports, in the foreground, until Ctrl-C.
 
     Examples:
-
       chaos-lab up
 
       curl http://localhost:8080/health
@@ -66,7 +65,6 @@ def status(as_json: Json = False, root: Root = Path()) -> None:
     Exits with 3 when something is not well.
 
     Examples:
-
       chaos-lab status
 
       watch chaos-lab status
@@ -90,7 +88,6 @@ def doctor(as_json: Json = False, root: Root = Path()) -> None:
     """Tell what the lab needs, what is missing, and how to get it.
 
     Examples:
-
       chaos-lab doctor
     """
     needs = health.needs(configuration.load(root.resolve()))

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from chaos.clock import wait_for
 from chaos.faults.fault import Fault
-from chaos.results.model import Bite
 from chaos.lab import Lab
+from chaos.results.model import Bite
 
 CAUGHT_WITHIN_S: Final = 5.0
 
@@ -27,7 +27,7 @@ _REMOVE: Final = f"DROP FUNCTION IF EXISTS {_GATE}() CASCADE"
 _WAITING: Final = f"""
 SELECT a.backend_xid::text FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.objid = {_LOCK} AND NOT l.granted AND a.backend_xid IS NOT NULL
-"""
+"""  # noqa: S608  (two constants of ours)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +78,8 @@ class AtCommit:
             outcomes = [_outcome(cursor, xid) for xid in self._caught]
         committed = outcomes.count("committed")
         mine = Bite(
-            on=on, expected=f"at least {self.at_least} transactions caught inside COMMIT and then committed unheard",
+            on=on,
+            expected=f"at least {self.at_least} transactions caught inside COMMIT and then committed unheard",
             measured=f"{len(outcomes)} caught, {committed} of them committed on the server",
             held=committed >= self.at_least,
         )

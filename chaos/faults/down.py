@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chaos.faults.fault import contrast
-from chaos.results.model import Bite
 from chaos.lab import Lab
 from chaos.probes import Answer
+from chaos.results.model import Bite
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,7 +34,8 @@ def contrast(edge: Edge, expected: Answer) -> Bite:
     through = probe(edge.listen, edge.protocol, SILENCE_S)
     past = edge.probe_directly()
     return Bite(
-        on=edge.name, expected=f"{expected} through the proxy, answered past it",
+        on=edge.name,
+        expected=f"{expected} through the proxy, answered past it",
         measured=f"{through} through the proxy, {past} past it",
         held=through.answer is expected and past.answer is Answer.ANSWERED,
     )

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from chaos.faults.fault import contrast
-from chaos.results.model import Bite
 from chaos.lab import Lab
 from chaos.probes import Answer
 from chaos.proxies import Stream
+from chaos.results.model import Bite
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

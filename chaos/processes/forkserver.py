@@ -87,7 +87,7 @@ class ForkServer:
         self._listener.bind(path)
         self._listener.listen(64)
         self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_write.setblocking(False)
+        self._wake_write.setblocking(False)  # noqa: FBT003  (the socket module's signature)
         self._ending = False
 
     def run(self) -> None:
@@ -99,7 +99,7 @@ class ForkServer:
         for source, react in (
             (self._listener, self._accept),
             (self._wake_read, self._reap),
-            (sys.stdin.buffer.raw, self._runner_gone),
+            (sys.stdin.fileno(), self._runner_gone),
         ):
             self._selector.register(source, selectors.EVENT_READ, react)
         while not self._ending:
@@ -110,8 +110,8 @@ class ForkServer:
     def _end(self, *_: object) -> None:
         self._ending = True
 
-    def _runner_gone(self, source: Any) -> None:  # noqa: ANN401  (a raw file)
-        if not source.read(1024):
+    def _runner_gone(self, descriptor: int) -> None:
+        if not os.read(descriptor, 1024):
             self._ending = True
 
     def _accept(self, _: object) -> None:
@@ -150,7 +150,7 @@ class ForkServer:
         except Exception as error:  # noqa: BLE001  (whatever failed goes back to who asked)
             return {"error": f"{verb}: {type(error).__name__}: {error}"}
 
-    def _spawn(
+    def _spawn(  # noqa: PLR0913  (what a process is made of)
         self,
         client: Client,
         *,
@@ -245,7 +245,13 @@ def start_program(
 
     with Path(log).open("ab") as output, Path(os.devnull).open("rb") as nothing:
         process = Popen(  # noqa: S603  (argv comes from the lab's own stack)
-            argv, env=env, cwd=cwd, stdin=nothing, stdout=output, stderr=output, start_new_session=True,
+            argv,
+            env=env,
+            cwd=cwd,
+            stdin=nothing,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
             preexec_fn=prepare,  # noqa: PLW1509  (this process has one thread)
         )
     process.returncode = 0  # reaped by reap(), not by Popen

@@ -40,5 +40,6 @@ def _root() -> Path:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    named = _NAME.match(folder.name)
-    return bool(named) and folder.lstat().st_uid == os.getuid() and not Path(f"/proc/{named[1]}").exists()
+    if not (named := _NAME.match(folder.name)):
+        return False
+    return folder.lstat().st_uid == os.getuid() and not Path(f"/proc/{named[1]}").exists()

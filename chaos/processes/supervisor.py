@@ -43,10 +43,16 @@ class Supervisor:
         """Start a fork server whose processes import from the folder *root*."""
         folder = run_folder.create()
         path = folder / "supervisor.sock"
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        }
         process = subprocess.Popen(  # noqa: S603  (our own module)
             [sys.executable, "-m", "chaos.processes.forkserver", str(path)],
-            stdin=subprocess.PIPE, cwd=root, env=environment, start_new_session=True,
+            stdin=subprocess.PIPE,
+            cwd=root,
+            env=environment,
+            start_new_session=True,
         )
         wait_for(lambda: path.exists() or process.poll() is not None, what="the fork server listens", within_s=10)
         try:
@@ -87,8 +93,15 @@ class Supervisor:
             StackError: it could not be started.
         """
         answer = self._ask(
-            "spawn", name=name, argv=list(argv) or None, target=target or None, env=dict(env), cwd=str(cwd),
-            log=str(log), unprivileged=unprivileged, end_signal=int(end_signal),
+            "spawn",
+            name=name,
+            argv=list(argv) or None,
+            target=target or None,
+            env=dict(env),
+            cwd=str(cwd),
+            log=str(log),
+            unprivileged=unprivileged,
+            end_signal=int(end_signal),
         )
         return Process(supervisor=self, name=name, pid=answer["pid"], log=log, stop_signal=end_signal)
 
@@ -96,7 +109,7 @@ class Supervisor:
         """Exit status by process id: None while it runs, negative for the signal that ended it."""
         return {int(pid): status for pid, status in self._ask("poll")["status"].items()}
 
-    def signal(self, pid: int, number: int, *, tree: bool = False) -> None:
+    def send(self, pid: int, number: int, *, tree: bool = False) -> None:
         """Send signal *number* to *pid*, and to all its descendants when *tree*."""
         self._ask("signal", pid=pid, number=number, tree=tree)
 
@@ -116,7 +129,9 @@ class Supervisor:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def _ask(self, verb: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401  (JSON)
@@ -157,17 +172,17 @@ class Process:
         """None while it runs, else its exit status (negative: the signal that ended it)."""
         return self.supervisor.status().get(self.pid)
 
-    def signal(self, number: signal.Signals, *, tree: bool = False) -> None:
+    def send(self, number: signal.Signals, *, tree: bool = False) -> None:
         """Send it signal *number*; with its descendants when *tree*."""
-        self.supervisor.signal(self.pid, number, tree=tree)
+        self.supervisor.send(self.pid, number, tree=tree)
 
     def stop(self, number: signal.Signals | None = None) -> None:
         """End it with *number* (default: its own stop signal), with SIGKILL if it lingers."""
-        self.signal(number or self.stop_signal)
+        self.send(number or self.stop_signal)
         try:
             wait_for(lambda: self.status() is not None, what=f"{self.name} has ended", within_s=STOP_WITHIN_S)
         except LabError:
-            self.signal(signal.SIGKILL, tree=True)
+            self.send(signal.SIGKILL, tree=True)
             wait_for(lambda: self.status() is not None, what=f"{self.name} is dead", within_s=STOP_WITHIN_S)
 
     def last_words(self, lines: int = 12) -> str:

