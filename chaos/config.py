@@ -79,6 +79,14 @@ class ServiceSpec(_Model):
     env: Mapping[str, str] = {}
 
 
+class PrepareSpec(_Model):
+    """What fills a new database, once: a Python function, its environment, the files it depends on."""
+
+    run: str = Field(pattern=r"^[\w.]+:\w+$")
+    env: Mapping[str, str] = {}
+    inputs: tuple[str, ...] = ()
+
+
 class PostgresSpec(_Model):
     """The Postgres that the embedded stack starts."""
 
@@ -86,6 +94,7 @@ class PostgresSpec(_Model):
     database: str = Field(default="microservices_test", pattern=_NAME)
     user: str = Field(default="test_user", pattern=_NAME)
     password: str = Field(default="test_password", pattern=_PRINTABLE)
+    prepare: PrepareSpec | None = None
 
 
 class RedisSpec(_Model):

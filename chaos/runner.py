@@ -24,7 +24,7 @@ from chaos.processes.kernel import die_with_parent
 from chaos.processes.supervisor import Supervisor
 from chaos.results import folder as results
 from chaos.results.model import Result
-from chaos.stacks import postgres, toxiproxy
+from chaos.stacks import template, toxiproxy
 
 Say = Callable[[str], None]
 
@@ -64,10 +64,10 @@ def run_all(
         LabError: an experiment could not be run; the others have been, and their results are kept.
     """
     toxiproxy.provide(say)
-    if config.settings.postgres:
-        postgres.template(config.settings.postgres)
-    say(f"starting {workers} lab{'s' if workers > 1 else ''}")
     with Supervisor.start(config.root) as supervisor:
+        if config.settings.postgres:
+            template.provide(config, supervisor, say)
+        say(f"starting {workers} lab{'s' if workers > 1 else ''}")
         crew = _Crew(config, supervisor.path, folder, workers)
         try:
             failures = crew.work(experiments, listen)

@@ -22,7 +22,7 @@ from chaos.config import LOOPBACK, Address, Config, ProxySpec, ServiceSpec
 from chaos.errors import ConfigError, LabError, StackError
 from chaos.processes.supervisor import Process, Supervisor
 from chaos.proxies import Toxiproxy
-from chaos.stacks import cache, postgres, toxiproxy, valkey
+from chaos.stacks import cache, postgres, template, toxiproxy, valkey
 from chaos.stacks.ports import PortBlock, claim, require_free
 
 HEALTHY_WITHIN_S: Final = 20.0
@@ -146,7 +146,7 @@ def start(
         config=config, ports=numbers, folder=folder, supervisor=supervisor, environment=environment, block=block
     )
     try:
-        _start_stores(stack, program)
+        _start_stores(stack, program, say)
         supervisor.preload([spec.run.partition(":")[0] for spec in config.settings.services.values()])
         _wait_stores(stack)
         for service in config.settings.services:
@@ -194,7 +194,7 @@ def wait_healthy(stack: Embedded, service: str) -> None:
             raise StackError(msg) from error
 
 
-def _start_stores(stack: Embedded, program: Path) -> None:
+def _start_stores(stack: Embedded, program: Path, say: Say) -> None:
     settings, supervisor, folder = stack.config.settings, stack.supervisor, stack.folder
     configuration = folder / "toxiproxy.json"
     configuration.write_text(json.dumps([spec.model_dump() for spec in stack.proxies.values()]), encoding="utf-8")
@@ -206,8 +206,9 @@ def _start_stores(stack: Embedded, program: Path) -> None:
         log=stack.log("toxiproxy"),
     )
     if settings.postgres:
+        cache.copied(template.provide(stack.config, supervisor, say), folder / "postgres")
         stack.processes["postgres"] = postgres.start(
-            settings.postgres, folder / "postgres", stack.ports["postgres"], supervisor, stack.log("postgres")
+            folder / "postgres", stack.ports["postgres"], supervisor, stack.log("postgres")
         )
     if settings.redis:
         stack.processes["redis"] = valkey.start(

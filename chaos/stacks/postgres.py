@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import signal
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,32 +14,10 @@ import psycopg2
 from chaos.clock import wait_for
 from chaos.config import LOOPBACK, PostgresSpec
 from chaos.errors import MissingToolError, StackError
-from chaos.processes.kernel import become_unprivileged
 from chaos.processes.supervisor import Process, Supervisor
-from chaos.stacks import cache
 
 READY_WITHIN_S: Final = 15.0
 
-# One-megabyte WAL segments keep the template small enough to be copied for every lab.
-_INITDB: Final = (
-    "--username=postgres",
-    "--auth-host=scram-sha-256",
-    "--auth-local=reject",
-    "--encoding=UTF8",
-    "--locale=C",
-    "--wal-segsize=1",
-    "--no-sync",
-    "--no-instructions",
-)
-# Names and password are plain words (see PostgresSpec). The two databases that nobody asks for are
-# half of what every lab would copy.
-_FIRST_STATEMENTS: Final = """\
-CREATE ROLE "{user}" LOGIN PASSWORD '{password}'
-CREATE DATABASE "{database}" OWNER "{user}"
-UPDATE pg_database SET datistemplate = false WHERE datname = 'template0'
-DROP DATABASE template0
-DROP DATABASE postgres
-"""
 _SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -67,9 +43,8 @@ def binaries() -> Path:
     return Path(found.origin).parent / "pginstall" / "bin"
 
 
-def start(spec: PostgresSpec, folder: Path, port: int, supervisor: Supervisor, log: Path) -> Process:
-    """Start a fresh server in *folder* from the template; ``wait_ready`` tells when it answers."""
-    cache.copied(template(spec), folder)
+def start(folder: Path, port: int, supervisor: Supervisor, log: Path) -> Process:
+    """Start a server on the data directory *folder*; ``wait_ready`` tells when it answers."""
     settings = [f"{name}={value}" for name, value in _SETTINGS.items()]
     return supervisor.spawn(
         "postgres",
@@ -80,14 +55,6 @@ def start(spec: PostgresSpec, folder: Path, port: int, supervisor: Supervisor, l
         unprivileged=os.geteuid() == 0,
         end_signal=signal.SIGQUIT,  # "immediate": it ends its children and frees its shared memory
     )
-
-
-def template(spec: PostgresSpec) -> Path:
-    """The template data directory for *spec*, made once and kept in the cache."""
-    parts = [str(binaries()), *_INITDB, repr(spec)]
-    name = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-    return cache.built(cache.folder() / "postgres" / name, lambda folder: _initialise(spec, folder))
 
 
 def connect(spec: PostgresSpec, port: int, within_s: float = 2.0) -> Any:  # noqa: ANN401  (psycopg2 has no usable type)
@@ -123,32 +90,3 @@ def wait_ready(spec: PostgresSpec, port: int, process: Process) -> None:
         return True
 
     wait_for(lets_in, what=f"Postgres lets {spec.user!r} in on port {port}", within_s=READY_WITHIN_S, every_s=0.01)
-
-
-def _initialise(spec: PostgresSpec, folder: Path) -> None:
-    data, password = folder, folder.with_name(f"{folder.name}.pw")
-    password.touch(mode=0o600)
-    try:
-        password.write_text(spec.password, encoding="utf-8")
-        _tool("initdb", [*_INITDB, f"--pwfile={password}", "-D", str(data)])
-    finally:
-        password.unlink()
-    # Single-user mode reads one statement a line.
-    statements = _FIRST_STATEMENTS.format(user=spec.user, password=spec.password, database=spec.database)
-    _tool("postgres", ["--single", "-D", str(data), "template1"], statements)
-
-
-def _tool(name: str, arguments: list[str], text: str = "") -> None:
-    done = subprocess.run(  # noqa: S603  (our own binaries)
-        [str(binaries() / name), *arguments],
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-        env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-        preexec_fn=become_unprivileged if os.geteuid() == 0 else None,
-    )
-    if done.returncode or "ERROR" in done.stderr:
-        msg = f"{name} failed with {done.returncode}: {done.stderr.strip()[-500:]}"
-        raise StackError(msg)
