@@ -298,6 +298,7 @@ def _become(name: str, env: dict[str, str], cwd: str, log: str) -> None:
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
+    sys.argv = [name]
     with contextlib.suppress(OSError):
         Path("/proc/self/comm").write_text(name[:15], encoding="ascii")
 
