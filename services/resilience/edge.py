@@ -13,7 +13,14 @@ from services.resilience.breaker import BreakerPolicy, CircuitBreaker, State
 from services.resilience.budget import BudgetPolicy, RetryBudget
 from services.resilience.bulkhead import Bulkhead, BulkheadPolicy
 from services.resilience.deadline import Clock, Deadline
-from services.resilience.errors import AttemptTimeout, DependencyFailed, Overloaded, Rejected, ResilienceError
+from services.resilience.errors import (
+    AttemptTimeout,
+    DependencyFailed,
+    OutcomeUnknown,
+    Overloaded,
+    Rejected,
+    ResilienceError,
+)
 from services.resilience.retry import Retrier, RetryPolicy
 
 T = TypeVar("T")
@@ -80,15 +87,19 @@ class Edge:
         the dependency, good or bad, pass through.
         """
         total = self._total(deadline)
+        doubts: list[OutcomeUnknown] = []
         try:
             total.check()
             result = await self.retrier.run(
-                lambda: self._guarded(attempt, total), safe=safe, deadline=total
+                lambda: self._guarded(attempt, total, doubts), safe=safe, deadline=total
             )
-        except ResilienceError as error:
+        except ResilienceError as last:
+            # An attempt that may have had its effect is not undone by a later one that was
+            # refused: the caller must hear of the doubt.
+            error = doubts[0] if doubts else last
             error.edge = error.edge or self.name
             self._observer.finished(_outcome(error))
-            raise
+            raise error from None
         self._observer.finished("ok")
         return result
 
@@ -96,12 +107,18 @@ class Edge:
         base = deadline if self.policy.propagate else Deadline.never(self._clock)
         return base.within(self.policy.total_s)
 
-    async def _guarded(self, attempt: Attempt[T], total: Deadline) -> T:
+    async def _guarded(
+        self, attempt: Attempt[T], total: Deadline, doubts: list[OutcomeUnknown]
+    ) -> T:
         async with self.bulkhead.slot(total):
             total.check()
-            if not self.policy.breaker_enabled:
-                return await self._drive(attempt, total)
-            return await self._through_breaker(attempt, total)
+            try:
+                if not self.policy.breaker_enabled:
+                    return await self._drive(attempt, total)
+                return await self._through_breaker(attempt, total)
+            except OutcomeUnknown as error:
+                doubts.append(error)
+                raise
 
     async def _through_breaker(self, attempt: Attempt[T], total: Deadline) -> T:
         ticket = self.breaker.admit()
@@ -109,6 +126,9 @@ class Edge:
             result = await self._drive(attempt, total)
         except DependencyFailed as error:
             self._judge(error)(ticket)
+            raise
+        except Rejected:
+            self.breaker.cancel(ticket)
             raise
         except Exception:
             self.breaker.succeed(ticket)  # an answer we do not like is still an answer
