@@ -4,7 +4,15 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from services.resilience import BreakerPolicy, BudgetPolicy, BulkheadPolicy, EdgePolicy, IngressPolicy, RetryPolicy, Switches
+from services.resilience import (
+    BreakerPolicy,
+    BudgetPolicy,
+    BulkheadPolicy,
+    EdgePolicy,
+    IngressPolicy,
+    RetryPolicy,
+    Switches,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,8 +77,17 @@ LAB = Profile(
     },
     postgres=PostgresTimes(statement_s=0.4, lock_s=0.2, idle_tx_s=2.0, connect_s=1.0, connects_per_s=20.0),
     breaker=BreakerPolicy(
-        consecutive=5, window_s=2.0, min_calls=10, failure_ratio=0.5, slow_s=0.3, slow_ratio=0.8,
-        open_s=1.0, max_open_s=4.0, relapse_s=3.0, permits=1, successes_to_close=2,
+        consecutive=5,
+        window_s=2.0,
+        min_calls=10,
+        failure_ratio=0.5,
+        slow_s=0.3,
+        slow_ratio=0.8,
+        open_s=1.0,
+        max_open_s=4.0,
+        relapse_s=3.0,
+        permits=1,
+        successes_to_close=2,
     ),
     ingress=IngressPolicy(limit=64, queue=64, wait_s=0.02, warmup_s=1.0),
     soft_ttl_s=2.0,
@@ -101,8 +118,17 @@ PRODUCTION = Profile(
     },
     postgres=PostgresTimes(statement_s=1.2, lock_s=0.5, idle_tx_s=5.0, connect_s=1.0, connects_per_s=20.0),
     breaker=BreakerPolicy(
-        consecutive=5, window_s=10.0, min_calls=20, failure_ratio=0.5, slow_s=1.0, slow_ratio=0.8,
-        open_s=5.0, max_open_s=60.0, relapse_s=15.0, permits=1, successes_to_close=2,
+        consecutive=5,
+        window_s=10.0,
+        min_calls=20,
+        failure_ratio=0.5,
+        slow_s=1.0,
+        slow_ratio=0.8,
+        open_s=5.0,
+        max_open_s=60.0,
+        relapse_s=15.0,
+        permits=1,
+        successes_to_close=2,
     ),
     ingress=IngressPolicy(limit=128, queue=128, wait_s=0.1, warmup_s=5.0),
     soft_ttl_s=10.0,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from services.resilience import AttemptTimeout, Deadline, Edge, NotSent, OutcomeUnknown, Overloaded
 from services.web.door import DEADLINE, SENT_AT
@@ -85,12 +86,12 @@ class Upstream:
         left = deadline.remaining()
         headers = CIMultiDict(call.headers)
         if self.edge.policy.propagate and not math.isinf(left):
-            headers |= _deadline_headers(left)
+            headers.update(_deadline_headers(left))
         async with (
             asyncio.timeout(None if math.isinf(left) else left),
             self._open().request(
                 call.method,
-                self._base + call.path,
+                URL(self._base + call.path, encoded=True),
                 headers=headers,
                 data=call.body or None,
                 allow_redirects=False,

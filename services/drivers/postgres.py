@@ -103,9 +103,7 @@ class Postgres:
         self._name = name
         self._rng = rng
         self._workers = Workers(f"pg-{name}", policy.size)
-        self._pace = TokenBucket(
-            rate=policy.times.connects_per_s, burst=float(policy.size), clock=time.monotonic
-        )
+        self._pace = TokenBucket(rate=policy.times.connects_per_s, burst=float(policy.size), clock=time.monotonic)
         self._pacing = threading.Lock()
         self._pool = QueuePool(
             self._connect,
@@ -138,7 +136,10 @@ class Postgres:
             result = work(fairy.dbapi_connection)
         except BaseException as error:
             self._discard_or_return(fairy)
-            raise translate(error) from error
+            meaning = translate(error)
+            if meaning is error:
+                raise
+            raise meaning from error
         fairy.close()
         return result
 

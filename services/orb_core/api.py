@@ -38,7 +38,9 @@ class MemoryCollector:
         yield CounterMetricFamily(
             "orb_memory_zeroize_failures", "Blocks that would not turn zero", value=seen.zeroize_failures
         )
-        yield CounterMetricFamily("orb_memory_lock_refusals", "Blocks the system would not lock", value=seen.lock_refusals)
+        yield CounterMetricFamily(
+            "orb_memory_lock_refusals", "Blocks the system would not lock", value=seen.lock_refusals
+        )
         yield GaugeMetricFamily("orb_memory_live_bytes", "Bytes mapped now", value=seen.live_bytes)
         yield GaugeMetricFamily("orb_memory_live_objects", "Objects alive now", value=seen.live_objects)
 

@@ -7,6 +7,7 @@ import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol, TypeVar
 
 from services.resilience.breaker import BreakerPolicy, CircuitBreaker, State
@@ -62,9 +63,7 @@ class EdgeObserver(Protocol):
 class Edge:
     """Make calls over one edge, guarded by its policy."""
 
-    def __init__(
-        self, name: str, policy: EdgePolicy, observer: EdgeObserver, clock: Clock, rng: random.Random
-    ) -> None:
+    def __init__(self, name: str, policy: EdgePolicy, observer: EdgeObserver, clock: Clock, rng: random.Random) -> None:
         """Build the safeguards; nothing is started."""
         self.name = name
         self.policy = policy
@@ -90,9 +89,8 @@ class Edge:
         doubts: list[OutcomeUnknown] = []
         try:
             total.check()
-            result = await self.retrier.run(
-                lambda: self._guarded(attempt, total, doubts), safe=safe, deadline=total
-            )
+            once = partial(self._guarded, attempt, total, doubts)
+            result = await self.retrier.run(once, safe=safe, deadline=total)
         except ResilienceError as last:
             # An attempt that may have had its effect is not undone by a later one that was
             # refused: the caller must hear of the doubt.
@@ -107,9 +105,7 @@ class Edge:
         base = deadline if self.policy.propagate else Deadline.never(self._clock)
         return base.within(self.policy.total_s)
 
-    async def _guarded(
-        self, attempt: Attempt[T], total: Deadline, doubts: list[OutcomeUnknown]
-    ) -> T:
+    async def _guarded(self, attempt: Attempt[T], total: Deadline, doubts: list[OutcomeUnknown]) -> T:
         async with self.bulkhead.slot(total):
             total.check()
             try:

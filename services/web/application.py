@@ -12,6 +12,7 @@ from starlette.responses import Response
 from services.profiles import ingress_policy
 from services.resilience import Ingress, ResilienceError
 from services.web import health as health_routes
+from services.web import openapi
 from services.web.door import Door, DoorPolicy
 from services.web.environment import Address, Common
 from services.web.health import Health
@@ -40,9 +41,7 @@ def assemble(  # noqa: PLR0913 - the parts of a service, each named
         health.deep = None
     for edge in health.edges:
         metrics.watch(edge)
-    policy = DoorPolicy(
-        request_s=common.profile.request_s, deadlines=on(f"{name}.deadline"), sanitized=sanitized
-    )
+    policy = DoorPolicy(request_s=common.profile.request_s, deadlines=on(f"{name}.deadline"), sanitized=sanitized)
     return Service(
         door=Door(app, ingress, policy),
         common=common,
@@ -54,11 +53,12 @@ def assemble(  # noqa: PLR0913 - the parts of a service, each named
 
 def application(name: str, routers: Sequence[APIRouter], *, sanitized: bool = True) -> FastAPI:
     """Return the FastAPI application with the error handlers of the platform."""
-    app = FastAPI(title=f"Widget platform: {name}", version="1", docs_url=None, redoc_url=None)
+    app = FastAPI(title=f"Widget platform: {name}", version="1", docs_url=None, redoc_url=None, redirect_slashes=False)
     for router in routers:
         app.include_router(router)
+    app.openapi = lambda: openapi.document(app)  # type: ignore[method-assign]
     handle = handler(sanitized=sanitized)
-    for kind in (Problem, ResilienceError, HTTPException):
+    for kind in (Problem, ResilienceError, HTTPException, Exception):
         app.add_exception_handler(kind, handle)
     app.add_exception_handler(RequestValidationError, _invalid)
     return app

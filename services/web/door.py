@@ -71,8 +71,8 @@ class Door:
         try:
             await self._app(scope, receive, send)
         except Exception as error:
-            if send.started:
-                raise
+            if send.started:  # starlette answers, and then raises what it has answered
+                return
             problem = of_exception(error, sanitized=self._policy.sanitized)
             await render(problem, scope["request_id"])(scope, receive, send)
 

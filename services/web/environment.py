@@ -102,6 +102,10 @@ class Environment:
             switches=self._switches(service, profile),
         )
 
+    def complain(self, problem: str) -> None:
+        """Add a problem that the caller found."""
+        self._problems.append(problem)
+
     def check(self) -> None:
         """Raise `ConfigurationError` with every problem that was met."""
         if self._problems:

@@ -64,9 +64,7 @@ class Metrics:
 class EdgeMetrics:
     """An `EdgeObserver` that counts."""
 
-    def __init__(
-        self, edge: str, calls: Counter, attempts: Counter, bulkhead: Counter, transitions: Counter
-    ) -> None:
+    def __init__(self, edge: str, calls: Counter, attempts: Counter, bulkhead: Counter, transitions: Counter) -> None:
         """Create the children of *edge*, so that they are there from the first scrape."""
         self._outcomes = {outcome: calls.labels(edge, outcome) for outcome in OUTCOMES}
         self._attempts = attempts.labels(edge)

@@ -21,6 +21,7 @@ from services.web.health import Health
 log = logging.getLogger(__name__)
 BACKLOG = 512
 KEEP_ALIVE_S = 75
+PAUSE_S = 1.0
 Background = Callable[[], Awaitable[None]]
 
 
@@ -108,8 +109,12 @@ def _listen(address: Address) -> socket.socket:
 
 
 async def _forever(work: Background) -> None:
-    try:
-        await work()
-    except Exception:
-        log.exception("background work ended")
-        raise
+    """Run *work* to its end; what nobody expected is logged, and the work begun again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("background work broke off")
+            await asyncio.sleep(PAUSE_S)
+        else:
+            return
