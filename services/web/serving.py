@@ -10,9 +10,12 @@ import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import pydantic.v1  # noqa: F401 - FastAPI loads it with its first route: a fork server pays once
 import uvicorn
+import uvicorn.lifespan.off
 import uvloop
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.web import logs
 from services.web.environment import Address, Common, ConfigurationError, Environment
@@ -77,7 +80,7 @@ def _config(service: Service) -> uvicorn.Config:
     return uvicorn.Config(
         service.door,
         loop="none",
-        http="httptools",
+        http=HttpToolsProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
