@@ -1,0 +1,1 @@
+"""The reference platform under test: gateway, widget core, ORB core and security."""

@@ -1,0 +1,55 @@
+"""Text and JSON from outside: what is accepted at all."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
+
+MAX_DEPTH = 16
+MAX_PAYLOAD = 16 * 1024
+
+
+class Strict(BaseModel):
+    """A body from outside: no unknown members, no conversion of types, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+def printable(value: str) -> str:
+    """Return *value* unless it has control characters; Postgres cannot store NUL at all."""
+    if any(ord(char) < ord(" ") and char not in "\t\n\r" for char in value):
+        message = "control characters are not allowed"
+        raise ValueError(message)
+    return value
+
+
+def modest(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return *value* unless it is too deep or too large, or has control characters."""
+    size = 0
+    for depth, text in _walk(value, 1):
+        size += len(text) + 1
+        if depth > MAX_DEPTH or size > MAX_PAYLOAD:
+            message = f"at most {MAX_DEPTH} levels and {MAX_PAYLOAD} characters"
+            raise ValueError(message)
+        printable(text)
+    return value
+
+
+def _walk(value: Any, depth: int) -> Iterator[tuple[int, str]]:
+    """Yield the depth and the text of each key and each plain value."""
+    if depth > MAX_DEPTH:
+        yield depth, ""
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield depth, key
+            yield from _walk(item, depth + 1)
+    elif isinstance(value, list):
+        yield depth, ""
+        for item in value:
+            yield from _walk(item, depth + 1)
+    else:
+        yield depth, str(value)
+
+
+Text = Annotated[str, AfterValidator(printable)]
+Payload = Annotated[dict[str, JsonValue], AfterValidator(modest)]

@@ -1,0 +1,1 @@
+"""The gateway: the one public door, which authenticates, limits and forwards."""

@@ -1,0 +1,5 @@
+"""Run as `python -m services.gateway`."""
+
+from services.gateway.main import main
+
+main()

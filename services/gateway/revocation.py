@@ -1,0 +1,88 @@
+"""Revoked tokens, copied from Redis often enough, and what is done when that fails."""
+
+import asyncio
+import time
+from typing import Any
+
+from services.drivers.redis_store import RedisStore
+from services.resilience import Clock, Deadline, ResilienceError
+from services.web.problems import Problem
+from services.web.tokens import Principal, unauthorized
+
+REVOCATIONS = "revocations"
+MARK = "revocations:complete"
+ROUND_S = 1.0
+
+
+class Revocations:
+    """What is revoked, as of the last complete copy.
+
+    A revoked token can be used until the next copy arrives. Without fresh copies reading
+    goes on, but after the grace nothing that changes something is let through.
+    """
+
+    def __init__(
+        self,
+        redis: RedisStore,
+        *,
+        pause_s: float,
+        grace_s: float,
+        enforce_grace: bool = True,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        """Copy every *pause_s* seconds; the grace runs from now until the first copy."""
+        self._redis = redis
+        self._pause_s = pause_s
+        self._grace_s = grace_s
+        self._enforce_grace = enforce_grace
+        self._clock = clock
+        self._synced_at = clock()
+        self._not_before: dict[str, float] = {}
+
+    def check(self, principal: Principal, *, changes: bool) -> None:
+        """Raise the 401 problem for a revoked token, 503 for a change beyond the grace."""
+        subjects = (f"jti:{principal.token_id}", f"sub:{principal.user_id}")
+        if any(self._not_before.get(subject, 0.0) >= principal.issued_at for subject in subjects):
+            raise unauthorized("token-revoked", "the token was revoked")
+        if changes and self._enforce_grace and self.stale():
+            headers = {"retry-after": "1", "x-degraded": self._redis.edge.name}
+            raise Problem(503, "revocations-unknown", headers=headers, outcome="not-done")
+
+    def stale(self) -> bool:
+        """Tell whether the last complete copy is older than the grace."""
+        return self._clock() - self._synced_at > self._grace_s
+
+    async def run(self) -> None:
+        """Copy for ever."""
+        while True:
+            try:
+                await self.sync()
+            except ResilienceError:  # the edge counts it, and `stale` tells in the end
+                pass
+            await asyncio.sleep(self._pause_s)
+
+    async def sync(self) -> None:
+        """Copy once; a Redis without the mark has lost its data, and is no copy."""
+        started = self._clock()
+        deadline = Deadline.after(ROUND_S, time.monotonic)
+
+        async def copy(redis: Any) -> tuple[Any, Any]:
+            pipeline = redis.pipeline(transaction=False)
+            pipeline.get(MARK)
+            pipeline.zrangebyscore(REVOCATIONS, time.time(), "+inf")
+            mark, members = await pipeline.execute()
+            return mark, members
+
+        mark, members = await self._redis.ask(copy, deadline, safe=True)
+        if mark is None:
+            return
+        self._synced_at = started
+        self._not_before = _newest(members)
+
+
+def _newest(members: list[bytes]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for member in members:
+        subject, _, text = member.decode().rpartition("|")
+        found[subject] = max(found.get(subject, 0.0), float(text))
+    return found

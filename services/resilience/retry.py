@@ -1,0 +1,100 @@
+"""Retries at one layer: classified, jittered, within a budget and within the deadline."""
+
+import asyncio
+import math
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+
+from services.resilience.budget import RetryBudget
+from services.resilience.deadline import Deadline
+from services.resilience.errors import DependencyFailed, NotSent, OutcomeUnknown, Overloaded, Rejected
+
+T = TypeVar("T")
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RetryPolicy:
+    """How often, and how long between; the last four can be switched off one by one.
+
+    attempts: calls in all, the first one included.
+    base_s, cap_s: the wait before retry n is drawn from 0 to min(cap, base * 2**n).
+    """
+
+    attempts: int = 3
+    base_s: float = 0.05
+    cap_s: float = 0.4
+    enabled: bool = True
+    jitter: bool = True
+    classify: bool = True
+    honour_retry_after: bool = True
+
+
+class Retrier:
+    """Run an attempt again when that is safe, useful and affordable."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        budget: RetryBudget,
+        rng: random.Random,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """Take chance and sleep from outside, so that tests decide both."""
+        self.policy = policy
+        self.budget = budget
+        self.retries = 0
+        self._rng = rng
+        self._sleep = sleep
+
+    async def run(self, attempt: Callable[[], Awaitable[T]], *, safe: bool, deadline: Deadline) -> T:
+        """Return the first good result; raise the last error when there is none.
+
+        safe: repeating does no harm even if an earlier attempt had its effect.
+        """
+        self.budget.deposit()
+        retrying = AsyncRetrying(
+            sleep=self._sleep,
+            stop=stop_after_attempt(self.policy.attempts if self.policy.enabled else 1),
+            wait=self._wait,
+            retry=retry_if_exception(lambda error: self._worth_it(error, safe=safe)),
+            before_sleep=lambda state: self._before_sleep(state, deadline),
+            reraise=True,
+        )
+        return await retrying(attempt)
+
+    def _worth_it(self, error: BaseException, *, safe: bool) -> bool:
+        if not self.policy.classify:
+            return isinstance(error, DependencyFailed | Rejected)
+        if isinstance(error, Overloaded):
+            return True  # its Retry-After decides below whether there is time
+        return isinstance(error, NotSent) or (safe and isinstance(error, OutcomeUnknown))
+
+    def _wait(self, state: RetryCallState) -> float:
+        ceiling = min(self.policy.cap_s, self.policy.base_s * 2 ** (state.attempt_number - 1))
+        wait = self._rng.uniform(0.0, ceiling) if self.policy.jitter else ceiling
+        hint = self._hint(_error_of(state))
+        return max(wait, hint) if self.policy.honour_retry_after else wait
+
+    def _hint(self, error: BaseException) -> float:
+        if not isinstance(error, Overloaded):
+            return 0.0
+        return math.inf if error.retry_after is None else error.retry_after
+
+    def _before_sleep(self, state: RetryCallState, deadline: Deadline) -> None:
+        wait = state.upcoming_sleep
+        if wait >= deadline.remaining() or not self.budget.withdraw():
+            raise _error_of(state)
+        self.retries += 1
+
+
+def _error_of(state: RetryCallState) -> BaseException:
+    error = state.outcome.exception() if state.outcome else None
+    if error is None:  # pragma: no cover - tenacity calls us only after an error
+        message = "a retry without an error"
+        raise AssertionError(message)
+    return error

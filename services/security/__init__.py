@@ -1,0 +1,1 @@
+"""Security: users, logins, tokens, roles, revocation and the audit log."""

@@ -1,0 +1,5 @@
+"""Run as `python -m services.security`."""
+
+from services.security.main import main
+
+main()

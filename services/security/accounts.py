@@ -1,0 +1,190 @@
+"""The use cases: register, log in, refresh, log out, change a role. All of them fail closed."""
+
+import hashlib
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg2.errors
+
+from services.contract.auth import Credentials, TokensOut, UserOut
+from services.resilience import Deadline
+from services.security import sql
+from services.security.keys import ACCESS_S, KeyRing
+from services.security.passwords import Passwords
+from services.security.store import Store
+from services.web.problems import Problem
+from services.web.tokens import Principal, unauthorized
+
+REFRESH_S = 7 * 86_400
+MOST_FAILURES = 5
+LOCK_S = 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccountPolicy:
+    """The role of a new user, and the safeguards of accounts."""
+
+    first_role: str
+    credentials_only: bool = True
+    reuse_detection: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _User:
+    """A user as the login finds him."""
+
+    id: str
+    role: str
+    password_hash: str
+    locked: bool
+    locked_s: float
+
+
+class Accounts:
+    """What users and administrators can do."""
+
+    def __init__(self, store: Store, keys: KeyRing, passwords: Passwords, policy: AccountPolicy) -> None:
+        """Use these parts."""
+        self._store = store
+        self._keys = keys
+        self._passwords = passwords
+        self._policy = policy
+
+    async def register(self, wanted: Credentials, deadline: Deadline) -> UserOut:
+        """Make a user with the first role."""
+        values = {
+            "id": str(uuid4()),
+            "email": wanted.email,
+            "hash": await self._passwords.hash(wanted.password, deadline),
+            "role": self._policy.first_role,
+        }
+        try:
+            found = await self._store.write(sql.REGISTER, values, deadline)
+        except psycopg2.errors.UniqueViolation:
+            raise Problem(409, "email-taken", "somebody is registered with this address") from None
+        return _user_out(found[0])
+
+    async def bootstrap(self, email: str, password: str, deadline: Deadline) -> None:
+        """Make the first administrator, unless the address is registered."""
+        hashed = await self._passwords.hash(password, deadline)
+        values = {"id": str(uuid4()), "email": email.lower(), "hash": hashed}
+        await self._store.write(sql.BOOTSTRAP, values, deadline, safe=True)
+
+    async def login(self, given: Credentials, deadline: Deadline) -> TokensOut:
+        """Return a pair of tokens, or the problem."""
+        user = await self._find(given.email, deadline)
+        if user is not None:
+            _check_lock(user)
+            await self._count_attempt(user, deadline)
+        stored = user.password_hash if user else None
+        if not await self._passwords.check(given.password, stored, deadline) or user is None:
+            await self._count_failure(user, deadline)
+            raise unauthorized("credentials-wrong", "e-mail address or password is wrong")
+        values = {"id": user.id, "family": str(uuid4()), "forgive": self._policy.credentials_only}
+        return await self._give(sql.LOGIN, values, user.id, user.role, deadline)
+
+    async def refresh(self, token: str, deadline: Deadline) -> TokensOut:
+        """Exchange a refresh token for a new pair; a second use revokes the whole family."""
+        old = _digest(token)
+        found = await self._store.read(sql.TOKEN, {"old": old}, deadline)
+        if not found:
+            raise unauthorized("refresh-invalid", "the refresh token is not valid")
+        family, user_id, role, used, dead = found[0]
+        if used and self._policy.reuse_detection:
+            await self._revoke_family(family, deadline)
+            raise unauthorized("refresh-reused", "the refresh token was used before; log in again")
+        if dead:
+            raise unauthorized("refresh-invalid", "the refresh token is not valid")
+        values = {"id": user_id, "old": old, "once": self._policy.reuse_detection}
+        try:
+            return await self._give(sql.ROTATE, values, user_id, role, deadline)
+        except LookupError:  # somebody else used it in this very moment
+            await self._revoke_family(family, deadline)
+            raise unauthorized("refresh-reused", "the refresh token was used before; log in again") from None
+
+    async def logout(self, principal: Principal, deadline: Deadline) -> None:
+        """Revoke the access token and the refresh tokens of its login."""
+        values = {"id": principal.user_id, "access": principal.token_id, **_now()}
+        await self._store.write(sql.LOGOUT, values, deadline, safe=True)
+
+    async def me(self, principal: Principal, deadline: Deadline) -> UserOut:
+        """Return the user, if his token is not revoked."""
+        values = {"access": principal.token_id, "id": principal.user_id, "issued": principal.issued_at}
+        if await self._store.read(sql.REVOKED, values, deadline):
+            raise unauthorized("token-revoked", "the token was revoked")
+        return await self._by_id(principal.user_id, deadline)
+
+    async def set_role(self, actor: Principal, user_id: str, role: str, deadline: Deadline) -> UserOut:
+        """Give a user another role; his present access tokens end here."""
+        values = {"actor": actor.user_id, "id": _uuid(user_id), "role": role, **_now()}
+        found = await self._store.write(sql.SET_ROLE, values, deadline, safe=True)
+        if not found:
+            raise Problem(404, "no-such-user")
+        return _user_out(found[0])
+
+    async def _find(self, email: str, deadline: Deadline) -> _User | None:
+        found = await self._store.read(sql.BY_EMAIL, {"email": email}, deadline)
+        if not found:
+            return None
+        user_id, _, role, password_hash, locked, left = found[0]
+        return _User(id=user_id, role=role, password_hash=password_hash, locked=locked, locked_s=left)
+
+    async def _by_id(self, user_id: str, deadline: Deadline) -> UserOut:
+        found = await self._store.read(sql.BY_ID, {"id": user_id}, deadline)
+        if not found:
+            raise unauthorized("token-invalid", "the token is not valid")
+        return _user_out(found[0])
+
+    async def _count_attempt(self, user: _User, deadline: Deadline) -> None:
+        if not self._policy.credentials_only:  # a naive lock-out counts whatever arrives
+            await self._store.write(sql.COUNTED, {"id": user.id, **_lock()}, deadline)
+
+    async def _count_failure(self, user: _User | None, deadline: Deadline) -> None:
+        if user is not None and self._policy.credentials_only:
+            await self._store.write(sql.FAILED, {"id": user.id, **_lock()}, deadline)
+
+    async def _revoke_family(self, family: str, deadline: Deadline) -> None:
+        await self._store.write(sql.REVOKE_FAMILY, {"family": family, **_now()}, deadline, safe=True)
+
+    async def _give(
+        self, statement: str, values: dict[str, Any], user_id: str, role: str, deadline: Deadline
+    ) -> TokensOut:
+        """Record a new refresh token with *statement* and return the pair; LookupError: refused."""
+        access, token_id = self._keys.sign(user_id, role)
+        refresh = secrets.token_urlsafe(32)
+        fresh = {"digest": _digest(refresh), "access": token_id, "life": REFRESH_S}
+        if not await self._store.write(statement, {**values, **fresh}, deadline):
+            raise LookupError
+        return TokensOut(access_token=access, refresh_token=refresh, expires_in=ACCESS_S)
+
+
+def _check_lock(user: _User) -> None:
+    if user.locked:
+        wait = str(max(1, int(user.locked_s + 1)))
+        raise Problem(429, "account-locked", "too many wrong passwords", headers={"retry-after": wait})
+
+
+def _lock() -> dict[str, int]:
+    return {"most": MOST_FAILURES, "lock": LOCK_S}
+
+
+def _now() -> dict[str, float]:
+    return {"now": time.time(), "access_life": ACCESS_S}
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise Problem(404, "no-such-user") from None
+
+
+def _user_out(line: Any) -> UserOut:
+    return UserOut(id=UUID(line[0]), email=line[1], role=line[2])

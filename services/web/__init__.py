@@ -1,0 +1,1 @@
+"""What the HTTP services share: settings, logs, problem documents, the door, metrics, serving."""
