@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from chaos.checkers.breakers import BreakerOpens as BreakerOpens
-    from chaos.checkers.breakers import CallsAtMost as CallsAtMost
     from chaos.checkers.breakers import Crosses as Crosses
     from chaos.checkers.breakers import FailuresUntilOpen as FailuresUntilOpen
     from chaos.checkers.breakers import ProbesOnly as ProbesOnly
+    from chaos.checkers.breakers import TimeoutsPerOpening as TimeoutsPerOpening
     from chaos.checkers.breakers import WorkersReturn as WorkersReturn
     from chaos.checkers.clients import Answers as Answers
     from chaos.checkers.clients import Faster as Faster
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "BreakerOpens": "chaos.checkers.breakers",
-    "CallsAtMost": "chaos.checkers.breakers",
+    "TimeoutsPerOpening": "chaos.checkers.breakers",
     "Crosses": "chaos.checkers.breakers",
     "FailuresUntilOpen": "chaos.checkers.breakers",
     "ProbesOnly": "chaos.checkers.breakers",

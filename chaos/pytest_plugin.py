@@ -1,7 +1,7 @@
 """Runs experiments as tests: every ``Experiment`` in a collected module is a test item.
 
-Each worker of pytest-xdist has one isolated lab, started when its first test needs it and ended
-with the session. ``pytest scenarios/ -m resilience`` leaves the same results folder as
+Each experiment gets a fresh lab; the fixture ``lab`` is one isolated lab for each worker of
+pytest-xdist, started when its first test needs it and ended with the session. ``pytest scenarios/ -m resilience`` leaves the same results folder as
 ``chaos-lab run``.
 """
 
@@ -11,15 +11,18 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 if TYPE_CHECKING:
+    from chaos.config import Config
     from chaos.experiment import Experiment
     from chaos.lab import Lab
+    from chaos.processes.supervisor import Supervisor
     from chaos.results.model import Result
 
 _FOLDER: Final = pytest.StashKey[Path]()
@@ -45,11 +48,12 @@ class ExperimentItem(pytest.Item):
         self.add_marker("resilience")
 
     def runtest(self) -> None:
-        """Run it on this worker's lab."""
+        """Run it on a fresh lab."""
         from chaos.experiment import run  # noqa: PLC0415  (only sessions with experiments pay for it)
         from chaos.results.model import Verdict  # noqa: PLC0415
 
-        result = run(self.experiment, self.config.stash[_LABS].lab(), _folder(self.config) / self.experiment.id)
+        with self.config.stash[_LABS].fresh() as lab:
+            result = run(self.experiment, lab, _folder(self.config) / self.experiment.id)
         if result.verdict is not Verdict.HELD:
             raise _Refuted(result)
 
@@ -70,35 +74,44 @@ class ExperimentItem(pytest.Item):
 
 
 class _Labs:
-    """This process's lab, made when it is first asked for."""
+    """This process's labs, and the one fork server under them."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._stack = ExitStack()
-        self._lab: Lab | None = None
 
-    def lab(self) -> Lab:
-        """The lab."""
+    @cached_property
+    def _config(self) -> Config:
         from chaos import config  # noqa: PLC0415
-        from chaos.lab import embedded  # noqa: PLC0415
+
+        return config.load(self._root)
+
+    @cached_property
+    def _supervisor(self) -> Supervisor:
         from chaos.processes.supervisor import Supervisor  # noqa: PLC0415
 
-        if self._lab is None:
-            loaded = config.load(self._root)
-            supervisor = self._stack.enter_context(Supervisor.start(loaded.root))
-            self._lab = self._stack.enter_context(embedded(loaded, supervisor))
-        return self._lab
+        return self._stack.enter_context(Supervisor.start(self._config.root))
+
+    def fresh(self) -> AbstractContextManager[Lab]:
+        """A lab that nobody has used."""
+        from chaos.lab import embedded  # noqa: PLC0415
+
+        return embedded(self._config, self._supervisor)
+
+    @cached_property
+    def shared(self) -> Lab:
+        """The lab of the whole session, made when it is first asked for."""
+        return self._stack.enter_context(self.fresh())
 
     def close(self) -> None:
-        """End it."""
+        """End them."""
         self._stack.close()
-        self._lab = None
 
 
 @pytest.fixture(scope="session")
 def lab(pytestconfig: pytest.Config) -> Lab:
     """The isolated platform of this worker, on free ports; it ends with the session."""
-    return pytestconfig.stash[_LABS].lab()
+    return pytestconfig.stash[_LABS].shared
 
 
 def pytest_configure(config: pytest.Config) -> None:

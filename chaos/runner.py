@@ -1,4 +1,4 @@
-"""Runs experiments side by side: each worker process has a whole lab of its own."""
+"""Runs experiments side by side, each on a fresh lab of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -145,8 +146,12 @@ def _receive(connection: Connection, doing: str) -> News:
     return news
 
 
+def _tell(connection: Connection, doing: str, phase: str) -> None:
+    connection.send(News("phase", doing, phase))
+
+
 def _work(root: Path, supervisor: Path, folder: Path, connection: Connection, parent: int) -> None:
-    """A worker: one lab, and one experiment after another on it."""
+    """A worker: one experiment after another, each on a fresh lab."""
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     doing = ""
@@ -155,15 +160,12 @@ def _work(root: Path, supervisor: Path, folder: Path, connection: Connection, pa
             doing = connection.recv()
             config = configuration.load(root)
             experiments = catalogue.load(config)
-            connection.send(News("phase", doing, "starting the lab"))
-            with Supervisor(supervisor) as processes, embedded(config, processes) as lab:
+            with Supervisor(supervisor) as processes:
                 while True:
-                    result = run(
-                        experiments[doing],
-                        lab,
-                        folder / doing,
-                        lambda text: connection.send(News("phase", doing, text)),  # noqa: B023  (called at once)
-                    )
+                    say = partial(_tell, connection, doing)
+                    say("starting the lab")
+                    with embedded(config, processes) as lab:
+                        result = run(experiments[doing], lab, folder / doing, say)
                     connection.send(News("done", doing, result.verdict))
                     doing = connection.recv()
     except LabError as error:

@@ -17,6 +17,7 @@ from chaos.history import History
 from chaos.results.model import Finding
 
 CALLS: Final = "resilience_calls_total"
+TRANSITIONS: Final = "resilience_breaker_transitions_total"
 ATTEMPTS: Final = "resilience_attempts_total"
 IN_USE: Final = "resilience_bulkhead_in_use"
 
@@ -104,24 +105,28 @@ class ProbesOnly:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CallsAtMost:
-    """At most *at_most* calls on *edge* end with *outcome* (as the service counts) during the faults."""
+class TimeoutsPerOpening:
+    """At most *at_most* calls on *edge* pay its time-out each time before the breaker opens.
+
+    Openings are counted from the breaker's transitions, a probe that fails included.
+    """
 
     edge: str
-    outcome: str
     at_most: int
 
     def __call__(self, history: History) -> Finding:
         """Judge *history*."""
         faults = DuringFaults()(history)
         seen = any(True for _ in series(history, CALLS, self.edge))
-        count = sum(_grown(history, CALLS, self.edge, fault, outcome=self.outcome) for fault in faults)
+        count = sum(_grown(history, CALLS, self.edge, fault, outcome="timeout") for fault in faults)
+        openings = sum(_grown(history, TRANSITIONS, self.edge, fault, to_state="open") for fault in faults)
+        allowed = self.at_most * max(1, openings)
         return judged(
-            f"few calls on {self.edge} end in {self.outcome}",
-            holds=count <= self.at_most,
+            f"few calls on {self.edge} pay the time-out",
+            holds=count <= allowed,
             checked=len(faults) if seen else 0,
-            says=f"{count:g} did, {self.at_most} allowed",
-            measured={"calls": count},
+            says=f"{count:g} did, {allowed:g} allowed ({self.at_most} for each of {openings:g} openings)",
+            measured={"timeouts": count, "openings": openings},
         )
 
 

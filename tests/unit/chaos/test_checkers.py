@@ -1,13 +1,15 @@
 """Each checker holds on what it allows, refutes what it forbids, and never judges what was not there."""
 
+from dataclasses import replace
+
 import pytest
 
 from chaos.checkers.breakers import (
     BreakerOpens,
-    CallsAtMost,
     Crosses,
     FailuresUntilOpen,
     ProbesOnly,
+    TimeoutsPerOpening,
     WorkersReturn,
 )
 from chaos.checkers.clients import Answers, Faster, Recovers, Succeeds, Unreachable
@@ -17,7 +19,6 @@ from chaos.checkers.moments import AtTheEnd, BeforeFaults, DuringFaults, Through
 from chaos.checkers.run_itself import KeptSchedule, SteadyAfter, SteadyBefore
 from chaos.history import Outcome
 from chaos.results.model import Verdict, worst
-from dataclasses import replace
 from tests.support.histories import fault, history, ns, op, samples
 
 HELD, REFUTED, INVALID, INCONCLUSIVE = Verdict.HELD, Verdict.REFUTED, Verdict.INVALID, Verdict.INCONCLUSIVE
@@ -31,7 +32,7 @@ EVERY_CHECKER = [
     BreakerOpens(edge="a.b", within_s=1),
     FailuresUntilOpen(edge="a.b", at_most=5),
     ProbesOnly(edge="a.b"),
-    CallsAtMost(edge="a.b", outcome="timeout", at_most=5),
+    TimeoutsPerOpening(edge="a.b", at_most=5),
     WorkersReturn(edge="a.b", within_s=0.5, at_most=1),
     Crosses(edge="a.b"),
     Ledger(operation="read"),
@@ -140,13 +141,15 @@ def test_an_open_breaker_lets_only_probes_through() -> None:
     assert ProbesOnly(edge="a.b", open_s=4)(run).verdict is REFUTED
 
 
-def test_calls_by_outcome_are_counted_inside_the_fault() -> None:
-    """What happened before it does not count."""
-    run = history(
-        faults=[fault(1, 5)], sampled=samples("resilience_calls_total", {0.5: 100, 4: 106}, outcome="timeout")
-    )
-    assert CallsAtMost(edge="a.b", outcome="timeout", at_most=6)(run).verdict is HELD
-    assert CallsAtMost(edge="a.b", outcome="timeout", at_most=5)(run).verdict is REFUTED
+def test_timeouts_are_held_against_the_openings_of_the_breaker() -> None:
+    """Five for each opening, a failed probe's included; what happened before the fault does not count."""
+    sampled = [
+        *samples("resilience_calls_total", {0.5: 100, 4: 106}, outcome="timeout"),
+        *samples("resilience_breaker_transitions_total", {0.5: 0, 4: 2}, from_state="closed", to_state="open"),
+    ]
+    run = history(faults=[fault(1, 5)], sampled=sampled)
+    assert TimeoutsPerOpening(edge="a.b", at_most=3)(run).verdict is HELD
+    assert TimeoutsPerOpening(edge="a.b", at_most=2)(run).verdict is REFUTED
 
 
 def test_workers_must_come_back_while_the_fault_lasts() -> None:
