@@ -21,6 +21,9 @@ from chaos.clock import now_ns
 from chaos.errors import HistoryError, disk_errors
 
 FORMAT: Final = 1
+HICCUP: Final = "lab_hiccup_ms"
+"""A value of the lab's own samples: for so long from the sample's time on, the lab stood still."""
+
 NEVER: Final = 2**63 - 1
 """The end of an operation whose outcome is unknown: it may still take effect at any time."""
 

@@ -15,6 +15,6 @@ commit_reply_lost = Experiment(
     faults=tuple(Window(fault=LOST_REPLY, on=EDGE, start_s=start, duration_s=0.8) for start in (0, 3, 6)),
     checkers=(Ledger(operation="create", resolved=True),),
     mutations=("widget-core.idempotency",),
-    recovery_s=4.0,
+    recovery_s=6.0,
     at_rest=widgets_at_rest,
 )

@@ -47,7 +47,7 @@ def writes(lab: Lab) -> Iterator[Request]:
 
 def persistent_writes(lab: Lab) -> Iterator[Request]:
     """Create widgets with unique names; a client tries again, with the same key, until it knows."""
-    return _creates(lab, attempts=20)
+    return _creates(lab, attempts=100)
 
 
 def health(lab: Lab) -> Iterator[Request]:

@@ -11,15 +11,17 @@ from typing import Final
 
 import aiohttp
 
-from chaos.clock import NS_PER_S, now_ns
+from chaos.clock import NS_PER_MS, NS_PER_S, now_ns
 from chaos.errors import LabError
-from chaos.history import Outcome, Recorder, Sample
+from chaos.history import HICCUP, Outcome, Recorder, Sample
 from chaos.lab import Lab
 from chaos.probes import connections
 from chaos.workload.outcomes import from_error, from_status, worth_retrying
 from chaos.workload.request import OpenLoop, Request
 
 SAMPLE_EVERY_S: Final = 0.1
+HICCUP_EVERY_NS: Final = 5 * NS_PER_MS
+HICCUP_MIN_NS: Final = 5 * NS_PER_MS
 RETRY_WAIT_S: Final = (0.2, 0.4)
 DRAIN_WITHIN_S: Final = 15.0
 
@@ -89,12 +91,13 @@ class Driver:
     async def _drive(self) -> None:
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
         async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
-            sampling = asyncio.create_task(self._sample(session))
+            watching = [asyncio.create_task(self._sample(session)), asyncio.create_task(self._feel_hiccups())]
             start_ns = now_ns()
             async with asyncio.TaskGroup() as group:
                 for (workload, requests), first in zip(self._schedules, self._first, strict=True):
                     group.create_task(self._open_loop(group, session, workload, requests, first, start_ns))
-            sampling.cancel()
+            for task in watching:
+                task.cancel()
 
     async def _open_loop(
         self,
@@ -184,6 +187,15 @@ class Driver:
             return self._idle.pop()
         self._retired += 1
         return self._retired
+
+    async def _feel_hiccups(self) -> None:
+        """Note each time in which the lab's own loop stood still: nobody could see an answer then."""
+        while True:
+            due_ns = now_ns() + HICCUP_EVERY_NS
+            await asyncio.sleep(HICCUP_EVERY_NS / NS_PER_S)
+            if (late_ns := now_ns() - due_ns) > HICCUP_MIN_NS:
+                values = {HICCUP: late_ns / NS_PER_MS}
+                self._recorder.sample(Sample(time_ns=due_ns, service="lab", values=values))
 
     async def _sample(self, session: aiohttp.ClientSession) -> None:
         """Look at every service's metrics at 10 Hz; a service that does not answer leaves a gap."""

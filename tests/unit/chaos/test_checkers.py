@@ -17,7 +17,7 @@ from chaos.checkers.finding import Checker, percentile
 from chaos.checkers.ledger import Ledger
 from chaos.checkers.moments import AtTheEnd, BeforeFaults, DuringFaults, Throughout, WhileOpen
 from chaos.checkers.run_itself import KeptSchedule, SteadyAfter, SteadyBefore
-from chaos.history import Outcome
+from chaos.history import HICCUP, Outcome, Sample
 from chaos.results.model import Verdict, worst
 from tests.support.histories import fault, history, ns, op, samples
 
@@ -79,6 +79,14 @@ def test_latency_counts_from_the_intended_moment() -> None:
     waited = replace(op(1, took_ms=5), intended_ns=ns(0.5))
     assert Faster(operation="read", below_ms=100)(history([waited])).verdict is REFUTED
     assert Faster(operation="read", below_ms=100)(history([op(1, took_ms=5)])).verdict is HELD
+
+
+def test_time_in_which_the_lab_stood_still_is_not_the_platforms() -> None:
+    """Only the part of a latency that falls into a hiccup is taken off."""
+    hiccup = [Sample(time_ns=ns(1.02), service="lab", values={HICCUP: 60})]
+    check = Faster(operation="read", below_ms=50)
+    assert check(history([op(1, took_ms=100)], sampled=hiccup)).measured["latency_ms"] == pytest.approx(40)
+    assert check(history([op(2, took_ms=100)], sampled=hiccup)).verdict is REFUTED
 
 
 def test_a_503_must_say_when_to_come_back() -> None:
