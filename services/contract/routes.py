@@ -1,5 +1,7 @@
 """The routes of the public API: one table for the service that answers and the gateway in front."""
 
+# ruff: noqa: ANN401 - JSON has no type
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any

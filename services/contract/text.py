@@ -1,5 +1,7 @@
 """Text and JSON from outside: what is accepted at all."""
 
+# ruff: noqa: ANN401 - JSON has no type
+
 from collections.abc import Iterator
 from typing import Annotated, Any
 

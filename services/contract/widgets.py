@@ -21,7 +21,7 @@ class WidgetIn(Strict):
 
     name: Name
     description: Description = ""
-    payload: Body = {}
+    payload: Body = Field(default_factory=dict)
     critical: bool = Field(default=False, description="its native memory is wiped on release")
 
 

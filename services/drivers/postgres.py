@@ -4,6 +4,8 @@
 does. Inside the callback only raising is allowed: closing or cancelling there blocks.
 """
 
+# ruff: noqa: ANN401 - the drivers are untyped
+
 import math
 import random
 import select
@@ -232,7 +234,7 @@ def in_transaction(work: Work[T]) -> Work[T]:
     return run
 
 
-def translate(error: BaseException) -> BaseException:
+def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - a table
     """Return what *error* of psycopg2 means to a caller; other errors as they are."""
     if not isinstance(error, psycopg2.Error):
         return error

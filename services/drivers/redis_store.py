@@ -4,6 +4,8 @@ redis-py's defaults are five seconds and ten retries: one GET in a black hole ta
 and an INCR can count twice.
 """
 
+# ruff: noqa: ANN401 - the drivers are untyped
+
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -68,9 +70,7 @@ class RedisStore:
         """Return *source* as a script to be called with `keys`, `args`."""
         return self._redis.register_script(source)
 
-    async def ask(
-        self, command: Callable[["Redis[Any]"], Awaitable[T]], deadline: Deadline, *, safe: bool = False
-    ) -> T:
+    async def ask(self, command: Callable[[Redis], Awaitable[T]], deadline: Deadline, *, safe: bool = False) -> T:
         """Run *command* with a client; safe: repeating it does no harm."""
 
         async def attempt(_: Deadline) -> T:
@@ -82,7 +82,7 @@ class RedisStore:
         return await self.edge.call(attempt, deadline=deadline, safe=safe)
 
     async def try_ask(
-        self, command: Callable[["Redis[Any]"], Awaitable[T]], deadline: Deadline, *, safe: bool = False
+        self, command: Callable[[Redis], Awaitable[T]], deadline: Deadline, *, safe: bool = False
     ) -> T | None:
         """Run *command* like `ask`, and return None when Redis does not answer."""
         try:

@@ -1,5 +1,7 @@
 """Rate limits: counted together in Redis, by each instance for itself while Redis is away."""
 
+# ruff: noqa: ANN401 - the driver is untyped
+
 import time
 from dataclasses import dataclass
 from typing import Any

@@ -101,7 +101,7 @@ def _protect(mapping: mmap.mmap) -> bool:
     with contextlib.suppress(OSError):
         mapping.madvise(mmap.MADV_DONTDUMP)
     window = (ctypes.c_char * len(mapping)).from_buffer(mapping)
-    return _libc.mlock(ctypes.byref(window), ctypes.c_size_t(len(mapping))) == 0
+    return bool(_libc.mlock(ctypes.byref(window), ctypes.c_size_t(len(mapping))) == 0)
 
 
 def _wipe(mapping: mmap.mmap) -> bool:

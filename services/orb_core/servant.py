@@ -1,5 +1,7 @@
 """The CORBA side: the servant of `WidgetFactory`, and the ORB that serves it."""
 
+# ruff: noqa: ANN401 - CORBA objects are untyped
+
 import logging
 import sys
 from collections.abc import Callable

@@ -28,7 +28,7 @@ class ResilienceError(Exception):
         self.edge: str | None = None
 
 
-class Rejected(ResilienceError):
+class Rejected(ResilienceError):  # noqa: N818 - what it is, not that it is an error
     """A safeguard refused before anything was sent."""
 
 
@@ -52,7 +52,7 @@ class Shed(Rejected):
     """The service is full and its queue too: refused at the door."""
 
 
-class DependencyFailed(ResilienceError):
+class DependencyFailed(ResilienceError):  # noqa: N818 - as above
     """The dependency did not give an answer."""
 
 

@@ -35,15 +35,13 @@ class Gate:
         turn = asyncio.get_running_loop().create_future()
         self._line.append(turn)
         try:
-            async with asyncio.timeout(seconds):
-                await turn
-        except TimeoutError:
-            self._abandon(turn)
-            return False
+            await asyncio.wait((turn,), timeout=seconds)
         except asyncio.CancelledError:
             self._abandon(turn)
             raise
-        return True
+        if not turn.done():
+            self._line.remove(turn)
+        return turn.done()
 
     def leave(self) -> None:
         """Make room, and call in the next in line."""
@@ -52,14 +50,12 @@ class Gate:
 
     def _call_in(self) -> None:
         while self._line and self.inside < self._limit():
-            turn = self._line.popleft()
-            if not turn.done():
-                self.inside += 1
-                turn.set_result(None)
+            self.inside += 1
+            self._line.popleft().set_result(None)
 
     def _abandon(self, turn: asyncio.Future[None]) -> None:
-        # The turn may have come in the very moment the wait ended: then pass it on.
-        if turn.done() and not turn.cancelled():
+        # The turn may have come in the very moment the visitor left: then pass it on.
+        if turn.done():
             self.leave()
-        elif turn in self._line:
+        else:
             self._line.remove(turn)

@@ -1,6 +1,5 @@
 """Shedding at the door: a concurrency limit, a short bounded queue, and a look at the clock."""
 
-import asyncio
 from dataclasses import dataclass
 
 from services.resilience.deadline import Clock, Deadline
@@ -74,7 +73,6 @@ class Ingress:
             self._refuse(Shed("the service is full", retry_after=1.0))
         wait = min(policy.wait_s, deadline.remaining()) if policy.bounded else None
         if not await self._gate.wait(wait):
-            await asyncio.sleep(0)
             self._refuse(Shed("the service is full", retry_after=1.0))
 
     def _refuse(self, error: Shed | DeadlineExceeded) -> None:

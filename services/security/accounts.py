@@ -1,5 +1,7 @@
 """The use cases: register, log in, refresh, log out, change a role. All of them fail closed."""
 
+# ruff: noqa: ANN401 - rows of the driver are untyped
+
 import hashlib
 import secrets
 import time
@@ -89,7 +91,7 @@ class Accounts:
     async def refresh(self, token: str, deadline: Deadline) -> TokensOut:
         """Exchange a refresh token for a new pair; a second use revokes the whole family."""
         old = _digest(token)
-        found = await self._store.read(sql.TOKEN, {"old": old}, deadline)
+        found = await self._store.read(sql.GIVEN_OUT, {"old": old}, deadline)
         if not found:
             raise unauthorized("refresh-invalid", "the refresh token is not valid")
         family, user_id, role, used, dead = found[0]

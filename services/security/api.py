@@ -1,5 +1,7 @@
 """The HTTP API of the security service."""
 
+# ruff: noqa: ANN401 - rows of the driver are untyped
+
 from typing import Any
 
 from fastapi import APIRouter

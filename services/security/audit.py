@@ -39,9 +39,8 @@ class AuditRecord:
 
 def first_broken(records: Iterable[AuditRecord]) -> int | None:
     """Return the number of the first record that does not continue the chain, None if all do."""
-    before, number = b"", 0
-    for record in records:
-        number += 1
+    before = b""
+    for number, record in enumerate(records, start=1):
         if record.seq != number or record.digest != record.expected(before):
             return number
         before = record.digest

@@ -96,6 +96,8 @@ class KeyRing:
         """Return an access token and its id."""
         self._check()
         key = self._keys[0]
+        if key.private is None:
+            raise Problem(503, "keys-unavailable", headers={"retry-after": "1"}, outcome="not-done")
         now, token_id = time.time(), str(uuid4())
         claims = {
             "iss": ISSUER,

@@ -1,5 +1,7 @@
 """Background work: signing keys are kept loaded, and revocations published for the gateway."""
 
+# ruff: noqa: ANN401 - rows of the driver are untyped
+
 import asyncio
 import logging
 import time

@@ -1,5 +1,9 @@
-"""The statements of the security service. Each action is one statement: one round trip, and
-one transaction with its audit record."""
+"""The statements of the security service.
+
+Each action is one statement: one round trip, and one transaction with its audit record.
+"""
+
+# ruff: noqa: S608 - put together from constants of this file; values are always parameters
 
 
 def _audit(action: str, source: str, *, actor: str, subject: str, detail: str = "''") -> str:
@@ -51,7 +55,7 @@ t AS (INSERT INTO refresh_tokens (digest, family, user_id, access_id, expires_at
 {_audit("login", "t", actor="t.user_id::text", subject="t.family::text")}
 SELECT t.family::text FROM t, a"""
 
-TOKEN = """
+GIVEN_OUT = """
 SELECT t.family::text, u.id::text, u.role, t.used_at IS NOT NULL,
        t.revoked_at IS NOT NULL OR t.expires_at < now()
 FROM refresh_tokens t JOIN users u ON u.id = t.user_id WHERE t.digest = %(old)s"""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from psycopg2.extensions import connection as Connection
+import psycopg2.extensions as ext
 
 from services.drivers.postgres import Postgres
 from services.resilience import Deadline, DependencyFailed, Edge, Rejected
@@ -51,8 +51,8 @@ class Store:
             return
 
 
-def _rows(statement: str, values: Values) -> Callable[[Connection], list[Any]]:
-    def work(db: Connection) -> list[Any]:
+def _rows(statement: str, values: Values) -> Callable[[ext.connection], list[Any]]:
+    def work(db: ext.connection) -> list[Any]:
         with db.cursor() as cursor:
             cursor.execute(statement, values)
             return cursor.fetchall() if cursor.description else []

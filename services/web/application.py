@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -21,7 +22,7 @@ from services.web.problems import Problem, handler, render
 from services.web.serving import Background, Service
 
 
-def assemble(  # noqa: PLR0913 - the parts of a service, each named
+def assemble(
     common: Common,
     *,
     health: Health,
@@ -71,5 +72,5 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 def places(error: Exception) -> list[dict[str, str]]:
     """Return where a validation error lies and what is wrong there, without the input."""
-    found = getattr(error, "errors", list)()
+    found: list[dict[str, Any]] = getattr(error, "errors", list)()
     return [{"at": ".".join(str(part) for part in item["loc"]), "problem": item["msg"]} for item in found]

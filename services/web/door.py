@@ -1,5 +1,7 @@
 """The door of a service: request id, deadline and ingress limit, before anything else."""
 
+# ruff: noqa: ANN401 - what comes from outside has no type yet
+
 import re
 import secrets
 import time
@@ -70,7 +72,7 @@ class Door:
     async def _serve(self, scope: Scope, receive: Receive, send: "_Stamped") -> None:
         try:
             await self._app(scope, receive, send)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the last place where it can be caught
             if send.started:  # starlette answers, and then raises what it has answered
                 return
             problem = of_exception(error, sanitized=self._policy.sanitized)

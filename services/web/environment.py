@@ -52,7 +52,7 @@ class Environment:
     def text(self, name: str, default: str) -> str:
         """Return a text that is not empty."""
         value = self._variables.get(name, default)
-        return value if value else self._reject(name, value, "something", default)
+        return value or self._reject(name, value, "something", default)
 
     def secret(self, name: str, default: str = "") -> str:
         """Return a text that may be empty; its value is never shown."""

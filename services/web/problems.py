@@ -1,5 +1,7 @@
 """Errors as `application/problem+json` (RFC 9457), telling nothing of the inside."""
 
+# ruff: noqa: ANN401 - what comes from outside has no type yet
+
 import json
 import logging
 import math

@@ -1,5 +1,7 @@
 """Access tokens, verified here with the public keys of the security service."""
 
+# ruff: noqa: ANN401 - what comes from outside has no type yet
+
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping

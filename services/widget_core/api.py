@@ -18,6 +18,7 @@ from services.drivers.postgres import LockTimeout
 from services.resilience import Deadline
 from services.web import requests
 from services.web.door import deadline_of
+from services.web.jwks import RemoteVerifier
 from services.web.problems import Problem
 from services.web.tokens import Principal, Verifier, bearer
 from services.widget_core.model import (
@@ -46,14 +47,14 @@ PAGE = 50
 class WidgetApi:
     """The handlers. They read the request themselves: one pass over the body, no copies."""
 
-    def __init__(  # noqa: PLR0913 - the use cases, each named
+    def __init__(
         self,
         *,
         record: Record,
         reader: Reader,
         writer: Writer,
         native: NativeReader,
-        verify: Verifier,
+        verify: Verifier | RemoteVerifier,
         if_match: bool = True,
     ) -> None:
         """Answer with these use cases; with *if_match* off, versions are not compared."""

@@ -1,5 +1,7 @@
 """The cache of widgets in Redis: optional, versioned, bounded in age."""
 
+# ruff: noqa: ANN401 - rows and CORBA objects are untyped
+
 import time
 from collections.abc import Callable
 from dataclasses import dataclass

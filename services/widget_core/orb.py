@@ -1,5 +1,7 @@
 """Calls to ORB Core over IIOP: what CORBA's exceptions mean, and when to bind again."""
 
+# ruff: noqa: ANN401 - rows and CORBA objects are untyped
+
 import contextlib
 import math
 import threading

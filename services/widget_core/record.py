@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import psycopg2.errors
-from psycopg2.extensions import connection as Connection
+import psycopg2.extensions as ext
 
 from services.drivers.postgres import Postgres
 from services.resilience import Deadline, Edge
@@ -36,11 +36,11 @@ class Lane:
     edge: Edge
     pool: Postgres
 
-    async def read(self, work: Callable[[Connection], T], deadline: Deadline) -> T:
+    async def read(self, work: Callable[[ext.connection], T], deadline: Deadline) -> T:
         """Run a statement that changes nothing."""
         return await self.edge.call(lambda left: self.pool.read(work, left), deadline=deadline, safe=True)
 
-    async def write(self, work: Callable[[Connection], T], deadline: Deadline, *, safe: bool) -> T:
+    async def write(self, work: Callable[[ext.connection], T], deadline: Deadline, *, safe: bool) -> T:
         """Run a statement that changes something; safe: it may be repeated."""
         return await self.edge.call(lambda left: self.pool.run(work, left), deadline=deadline, safe=safe)
 
@@ -141,20 +141,20 @@ class Record:
         }
 
 
-def fetch(db: Connection, statement: str, values: Values) -> list[Any]:
+def fetch(db: ext.connection, statement: str, values: Values) -> list[Any]:
     """Return all rows of a statement."""
     with db.cursor() as cursor:
         cursor.execute(statement, values)
         return cursor.fetchall()
 
 
-def execute(db: Connection, statement: str, values: Values) -> None:
+def execute(db: ext.connection, statement: str, values: Values) -> None:
     """Run a statement that returns nothing."""
     with db.cursor() as cursor:
         cursor.execute(statement, values)
 
 
-def _mutation(db: Connection, statement: str, values: Values, status: int) -> Written:
+def _mutation(db: ext.connection, statement: str, values: Values, status: int) -> Written:
     try:
         found = fetch(db, statement, values)
     except psycopg2.errors.UniqueViolation:
@@ -166,7 +166,7 @@ def _mutation(db: Connection, statement: str, values: Values, status: int) -> Wr
     return Written(status=status, body=rows[0].body, rows=rows, entries=entries)
 
 
-def _why_not(db: Connection, values: Values) -> Written:
+def _why_not(db: ext.connection, values: Values) -> Written:
     fingerprint, status, response, version = fetch(db, sql.WHY_NOT, values)[0]
     if fingerprint is not None:
         if bytes(fingerprint) != values["fingerprint"]:

@@ -1,5 +1,10 @@
-"""The statements of the record. Each mutation is one statement, so it is one round trip and
-one transaction: the effect, the outbox entry, and the key with its response."""
+"""The statements of the record.
+
+Each mutation is one statement, so it is one round trip and one transaction: the effect, the
+outbox entry, and the key with its response.
+"""
+
+# ruff: noqa: S608 - put together from constants of this file; values are always parameters
 
 BODY = """json_build_object(
     'id', w.id, 'name', w.name, 'description', w.description, 'payload', w.payload,

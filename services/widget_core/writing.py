@@ -43,7 +43,7 @@ class Writer:
         written = await self._record.create_many(rows, mutation, deadline)
         if written.replayed:
             return written
-        await self._tell("create", written.rows, mutation, deadline)
+        await self._tell("create", written.rows, deadline)
         body = f'{{"widgets":[{",".join(row.body for row in written.rows)}]}}'
         return Written(status=written.status, body=body, rows=written.rows)
 
@@ -54,7 +54,7 @@ class Writer:
         written = await self._record.update(wid, _fields(wanted), version, mutation, deadline)
         if not written.replayed:
             await self._reader.remember(written.rows[0], deadline)
-            await self._tell("update", written.rows, mutation, deadline)
+            await self._tell("update", written.rows, deadline)
         return written
 
     async def delete(self, wid: str, version: int | None, mutation: Mutation, deadline: Deadline) -> Written:
@@ -62,7 +62,7 @@ class Writer:
         written = await self._record.delete(wid, version, mutation, deadline)
         if not written.replayed:
             await self._reader.forget(wid, written.rows[0].version, deadline)
-            await self._tell("remove", written.rows, mutation, deadline)
+            await self._tell("remove", written.rows, deadline)
         return written
 
     async def _make_native(self, written: Written, fields: Fields, mutation: Mutation, deadline: Deadline) -> bool:
@@ -83,7 +83,7 @@ class Writer:
             return False  # recorded, and acknowledged as pending: the relay finishes it
         return True
 
-    async def _tell(self, kind: str, rows: Sequence[Row], mutation: Mutation, deadline: Deadline) -> None:
+    async def _tell(self, kind: str, rows: Sequence[Row], deadline: Deadline) -> None:
         if self._record.policy.outbox:
             self._relay.kick()
             return
