@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from chaos.checkers.moments import DuringFaults as DuringFaults
     from chaos.checkers.moments import Throughout as Throughout
     from chaos.checkers.moments import WhileOpen as WhileOpen
+    from chaos.clock import wait_for as wait_for
     from chaos.experiment import Experiment as Experiment
     from chaos.experiment import Window as Window
     from chaos.faults.at_commit import AtCommit as AtCommit
@@ -55,6 +56,7 @@ _HOMES: Final = {
     "DuringFaults": "chaos.checkers.moments",
     "Throughout": "chaos.checkers.moments",
     "WhileOpen": "chaos.checkers.moments",
+    "wait_for": "chaos.clock",
     "Experiment": "chaos.experiment",
     "Window": "chaos.experiment",
     "AtCommit": "chaos.faults.at_commit",

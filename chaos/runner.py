@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -170,3 +171,7 @@ def _work(root: Path, supervisor: Path, folder: Path, connection: Connection, pa
                     doing = connection.recv()
     except LabError as error:
         connection.send(News("error", doing, str(error), error.exit_code))
+    except Exception as error:  # noqa: BLE001  (a scenario's own code may raise anything)
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        text = f"{type(error).__name__}: {error} ({where.filename}, line {where.lineno})"
+        connection.send(News("error", doing, text, LabError.exit_code))

@@ -4,6 +4,7 @@ from chaos import (
     Answers,
     Blackhole,
     BreakerOpens,
+    Crosses,
     Down,
     Experiment,
     FailuresUntilOpen,
@@ -27,6 +28,7 @@ refused = Experiment(
     workloads=(OpenLoop(plan=reads, rate=40), OpenLoop(plan=writes, rate=10)),
     faults=(Window(fault=Down(), on=EDGE, duration_s=6),),
     checkers=(
+        Crosses(edge=EDGE),
         BreakerOpens(edge=EDGE, within_s=1.0),
         FailuresUntilOpen(edge=EDGE, at_most=5),
         Answers(operation="create", statuses={503}, during=WhileOpen(EDGE)),
@@ -45,6 +47,7 @@ silent = Experiment(
     workloads=(OpenLoop(plan=reads, rate=50), OpenLoop(plan=health, rate=10)),
     faults=(Window(fault=Blackhole(), on=EDGE, duration_s=6),),
     checkers=(
+        Crosses(edge=EDGE),
         Faster(operation="read", percent=100, below_ms=600),
         BreakerOpens(edge=EDGE, within_s=1.5),
         WorkersReturn(edge=EDGE, within_s=1.5 + 0.6, at_most=1),

@@ -9,20 +9,20 @@ from itertools import count, cycle
 
 import requests
 
-from chaos import Lab, Request
+from chaos import Lab, Request, wait_for
 
 WIDGETS = "/api/v1/widgets"
 AUTH = "/api/v1/auth"
 
 # Enough widgets that none is read twice within the cache's soft time to live (2 s) at 50 reads a
-# second: every read goes to Postgres, and every widget is known to the stale cache.
+# second: every read goes to Postgres, while Widget Core itself still remembers every widget.
 UNCACHED = 200
 
 
 def reads(lab: Lab) -> Iterator[Request]:
     """Read one widget after another, each so rarely that the cache has to ask Postgres."""
     headers = sign_in(lab)
-    widgets = cycle(make_widgets(lab, headers, UNCACHED))
+    widgets = cycle(uncached(lab, make_widgets(lab, headers, UNCACHED)))
     return (Request(operation="read", path=f"{WIDGETS}/{wid}", key=wid, headers=headers) for wid in widgets)
 
 
@@ -79,12 +79,23 @@ def make_widgets(lab: Lab, headers: Mapping[str, str], number: int) -> list[str]
     while len(made) < number:
         batch = [{"name": f"seed-{uuid.uuid4().hex[:12]}"} for _ in range(min(100, number - len(made)))]
         answer = requests.post(
-            f"{lab.url}{WIDGETS}/bulk", json={"widgets": batch}, timeout=10,
+            f"{lab.url}{WIDGETS}/bulk",
+            json={"widgets": batch},
+            timeout=10,
             headers={**headers, "Idempotency-Key": uuid.uuid4().hex},
         )
         answer.raise_for_status()
         made += [widget["id"] for widget in answer.json()["widgets"]]
     return made
+
+
+def uncached(lab: Lab, widgets: list[str]) -> list[str]:
+    """Take *widgets* out of the cache, once the relay has finished making and caching them."""
+    keys = [f"widget:{wid}" for wid in widgets]
+    with lab.redis() as cache:
+        wait_for(lambda: cache.exists(*keys) == len(keys), what="every new widget is active and cached", within_s=5)
+        cache.delete(*keys)
+    return widgets
 
 
 def _creates(lab: Lab, attempts: int) -> Iterator[Request]:
@@ -93,6 +104,12 @@ def _creates(lab: Lab, attempts: int) -> Iterator[Request]:
     for number in count():
         name = f"w-{run}-{number}"
         yield Request(
-            operation="create", method="POST", path=WIDGETS, headers=headers, body={"name": name}, value=name,
-            idempotency_key=name, attempts=attempts,
+            operation="create",
+            method="POST",
+            path=WIDGETS,
+            headers=headers,
+            body={"name": name},
+            value=name,
+            idempotency_key=name,
+            attempts=attempts,
         )

@@ -19,7 +19,7 @@ from chaos.results.model import Finding
 CALLS: Final = "resilience_calls_total"
 TRANSITIONS: Final = "resilience_breaker_transitions_total"
 ATTEMPTS: Final = "resilience_attempts_total"
-IN_USE: Final = "resilience_bulkhead_in_use"
+IN_USE: Final = "pool_connections_in_use"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +139,7 @@ class WorkersReturn:
     at_most: int
 
     def __call__(self, history: History) -> Finding:
-        """Judge *history* by the bulkhead's gauge."""
+        """Judge *history* by the connections that are taken from the pool: each holds a worker."""
         spans = DuringFaults(self.within_s)(history)
         waiting = [v for t, v in series(history, IN_USE, self.edge) if any(s.start_ns <= t <= s.end_ns for s in spans)]
         most = max(waiting, default=0.0)

@@ -42,8 +42,10 @@ class SteadyBefore:
     share: float
 
     def __call__(self, history: History) -> Finding:
-        """INVALID when it does not."""
-        finding = Succeeds(operation=self.operation, at_least=self.share, during=BeforeFaults())(history)
+        """INVALID when it does not; what the fault caught under way does not count."""
+        until_ns = min((fault.sent_ns for fault in history.faults), default=history.end_ns)
+        earlier = replace(history, operations=tuple(o for o in history.operations if o.answered_ns < until_ns))
+        finding = Succeeds(operation=self.operation, at_least=self.share, during=BeforeFaults())(earlier)
         return replace(finding, verdict=Verdict.INVALID) if finding.verdict is Verdict.REFUTED else finding
 
 

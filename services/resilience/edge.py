@@ -146,7 +146,10 @@ class Edge:
 
     async def _drive(self, attempt: Attempt[T], total: Deadline) -> T:
         self._observer.attempted()
-        return await attempt(total.within(self.policy.attempt_s))
+        # Without an attempt timeout the driver knows no deadline at all: a total that nobody
+        # enforces while a call hangs is what a naive service has.
+        unbounded = math.isinf(self.policy.attempt_s)
+        return await attempt(Deadline.never(self._clock) if unbounded else total.within(self.policy.attempt_s))
 
 
 def _outcome(error: ResilienceError) -> str:

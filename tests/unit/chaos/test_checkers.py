@@ -162,7 +162,7 @@ def test_timeouts_are_held_against_the_openings_of_the_breaker() -> None:
 
 def test_workers_must_come_back_while_the_fault_lasts() -> None:
     """The gauge may be high at first and must be low later."""
-    run = history(faults=[fault(1, 5)], sampled=samples("resilience_bulkhead_in_use", {1.2: 10, 2: 1, 3: 0}))
+    run = history(faults=[fault(1, 5)], sampled=samples("pool_connections_in_use", {1.2: 10, 2: 1, 3: 0}))
     assert WorkersReturn(edge="a.b", within_s=0.6, at_most=1)(run).verdict is HELD
     assert WorkersReturn(edge="a.b", within_s=0.1, at_most=1)(run).verdict is REFUTED
 
@@ -224,6 +224,8 @@ def test_a_platform_that_was_unwell_before_proves_nothing() -> None:
     """Failing before the fault is INVALID, failing at the end is REFUTED."""
     unwell = history([op(1, status=503), op(9.5, status=503)], faults=[fault(2, 5)])
     assert SteadyBefore(operation="read", share=0.99)(unwell).verdict is INVALID
+    caught_under_way = history([op(1), op(1.99, took_ms=50, status=503)], faults=[fault(2, 5)])
+    assert SteadyBefore(operation="read", share=0.99)(caught_under_way).verdict is HELD
     assert SteadyAfter(operation="read", share=0.99)(unwell).verdict is REFUTED
 
 
