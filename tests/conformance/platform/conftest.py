@@ -64,10 +64,11 @@ class Platform:
             cursor.execute(statement, values)
             return cursor.fetchone()[0]
 
-    def metric(self, service: str, start: str) -> float:
-        """Return the value of the first metric line that begins with *start*."""
+    def metric(self, service: str, name: str, **labels: str) -> float:
+        """Return the value of a metric with these labels, 0 when it is not there."""
+        wanted = {f'{label}="{value}"' for label, value in labels.items()}
         for line in self.call("GET", "/metrics", service=service).text.splitlines():
-            if line.startswith(start):
+            if line.startswith(name) and all(pair in line for pair in wanted):
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
 

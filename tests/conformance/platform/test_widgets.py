@@ -129,10 +129,9 @@ def test_the_native_view_is_orb_cores(platform, token):
     assert (native.json()["payload"], native.json()["critical"], native.headers["x-cache"]) == ({"a": 1}, True, "miss")
     platform.call("PATCH", path, token=token, json={"payload": {"a": 2}})
     wait_until(lambda: platform.call("GET", f"{path}/native", token=token).json()["payload"] == {"a": 2})
-    released = platform.metric("orb_core", 'polyorb_memory_deallocations_total{service="orb-core",critical="true"}')
+    released = _critical_released(platform)
     platform.call("DELETE", path, token=token)
-    line = 'polyorb_memory_deallocations_total{service="orb-core",critical="true"}'
-    wait_until(lambda: platform.metric("orb_core", line) > released)
+    wait_until(lambda: _critical_released(platform) > released)
     assert platform.call("GET", f"{path}/native", token=token).status_code == 404
 
 
@@ -236,3 +235,8 @@ def test_every_answer_has_a_request_id(platform, token):
     given = platform.call("GET", PATH, token=token, headers={"x-request-id": "abc-1"})
     assert given.headers["x-request-id"] == "abc-1"
     assert len(platform.call("GET", "/nowhere").headers["x-request-id"]) == 16
+
+
+def _critical_released(platform) -> float:
+    name = "polyorb_memory_deallocations_total"
+    return platform.metric("orb_core", name, service="orb-core", critical="true")
