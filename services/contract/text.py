@@ -2,6 +2,7 @@
 
 # ruff: noqa: ANN401 - JSON has no type
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -28,7 +29,11 @@ def printable(value: str) -> str:
 def modest(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Return *value* unless it is too deep or too large, or has control characters."""
     size = 0
-    for depth, text in _walk(value, 1):
+    for depth, item in _walk(value, 1):
+        if isinstance(item, float) and not math.isfinite(item):
+            message = "numbers must be finite"
+            raise ValueError(message)
+        text = str(item)
         size += len(text) + 1
         if depth > MAX_DEPTH or size > MAX_PAYLOAD:
             message = f"at most {MAX_DEPTH} levels and {MAX_PAYLOAD} characters"
@@ -37,8 +42,8 @@ def modest(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return value
 
 
-def _walk(value: Any, depth: int) -> Iterator[tuple[int, str]]:
-    """Yield the depth and the text of each key and each plain value."""
+def _walk(value: Any, depth: int) -> Iterator[tuple[int, Any]]:
+    """Yield each key and each plain value, with its depth."""
     if depth > MAX_DEPTH:
         yield depth, ""
     elif isinstance(value, dict):
@@ -50,7 +55,7 @@ def _walk(value: Any, depth: int) -> Iterator[tuple[int, str]]:
         for item in value:
             yield from _walk(item, depth + 1)
     else:
-        yield depth, str(value)
+        yield depth, value
 
 
 Text = Annotated[str, AfterValidator(printable)]

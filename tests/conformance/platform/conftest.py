@@ -1,0 +1,177 @@
+"""The whole platform, for real, on loopback: stores of its own and services forked in an instant."""
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+import requests
+
+from tests.conformance.platform import forker, stores
+from tests.conformance.platform.stores import Stores, free_port, wait_until
+
+LOOPBACK = "127.0.0.1"
+ADMIN = {"email": "admin@example.org", "password": "administrator"}
+
+
+@dataclass
+class Platform:
+    """Addresses of the services, and how to talk to them."""
+
+    ports: dict[str, int]
+    pids: dict[str, int]
+    stores: Stores
+    http: requests.Session = field(default_factory=requests.Session)
+
+    def url(self, path: str, service: str = "gateway") -> str:
+        """Return the URL of *path* at *service*."""
+        return f"http://{LOOPBACK}:{self.ports[service]}{path}"
+
+    def call(self, method: str, path: str, *, token: str | None = None, service: str = "gateway", **more):
+        """Make a request."""
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        headers |= more.pop("headers", {})
+        return self.http.request(method, self.url(path, service), headers=headers, timeout=5, **more)
+
+    def login(self, credentials=None) -> dict:
+        """Register, unless given, and log in; return the pair of tokens."""
+        if credentials is None:
+            credentials = {"email": f"{uuid.uuid4()}@example.org", "password": "long enough"}
+            assert self.call("POST", "/api/v1/auth/register", json=credentials).status_code == 201
+        answer = self.call("POST", "/api/v1/auth/login", json=credentials)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def token(self) -> str:
+        """Return the access token of a new user."""
+        return self.login()["access_token"]
+
+    def create(self, token: str, name: str = "gauge", **more):
+        """Make a widget and return the answer."""
+        return self.call("POST", "/api/v1/widgets", token=token, json={"name": name, **more.pop("json", {})}, **more)
+
+    def count(self, statement: str, *values) -> int:
+        """Return the one number that *statement* gives."""
+        connection = self.stores.connect()
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchone()[0]
+
+    def metric(self, service: str, name: str, **labels: str) -> float:
+        """Return the value of a metric with these labels, 0 when it is not there."""
+        wanted = {f'{label}="{value}"' for label, value in labels.items()}
+        for line in self.call("GET", "/metrics", service=service).text.splitlines():
+            if line.startswith(name) and all(pair in line for pair in wanted):
+                return float(line.rsplit(" ", 1)[1])
+        return 0.0
+
+    def stop(self, service: str, number: int = signal.SIGTERM) -> None:
+        """Send a signal to a service."""
+        os.kill(self.pids[service], number)
+
+
+class Forker:
+    """The process that forks services."""
+
+    def __init__(self) -> None:
+        """Start it, and wait until everything is imported."""
+        self._process = subprocess.Popen(
+            [sys.executable, forker.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout.readline() == "ready\n"
+
+    def fork(self, name: str, env: dict[str, str]) -> int:
+        """Fork one service and return its pid."""
+        self._process.stdin.write(json.dumps({"name": name, "env": env}) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it, and all it forked."""
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def running_stores(tmp_path_factory) -> Iterator[Stores]:
+    """Postgres and Valkey, or a skip that says why not."""
+    if reason := stores.missing():
+        pytest.skip(reason)
+    with stores.running(tmp_path_factory.mktemp("stores")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def services_forker() -> Iterator[Forker]:
+    """The process that forks services."""
+    made = Forker()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def start(running_stores, services_forker):
+    """Start a platform of its own; what is given is added to the environment of each service."""
+
+    numbers = itertools.count()
+
+    def start(**more: str) -> Platform:
+        ports = {name: free_port() for name in forker.NAMES}
+        ports |= {"iiop": free_port(), "metrics": free_port()}
+        own = running_stores.copy(f"platform_{next(numbers)}")
+        env = environment(own, ports) | {"LOGIN_LIMIT_PER_MINUTE": "100000"} | more
+        pids = {
+            name: services_forker.fork(name, env | {"PORT": str(ports[name])}) for name in forker.NAMES
+        }
+        platform = Platform(ports=ports, pids=pids, stores=own)
+        platform.http.trust_env = False
+        for name in forker.NAMES:
+            wait_until(lambda name=name: healthy(platform, name))
+        return platform
+
+    return start
+
+
+def environment(found: Stores, ports: dict[str, int]) -> dict[str, str]:
+    """Return the variables that all services share."""
+    return {
+        "PATH": os.environ["PATH"],
+        "SERVICE_PROFILE": "lab",
+        "POSTGRES_HOST": found.postgres.host,
+        "POSTGRES_PORT": str(found.postgres.port),
+        "POSTGRES_DB": found.postgres.database,
+        "POSTGRES_PASSWORD": found.postgres.password,
+        "REDIS_HOST": LOOPBACK,
+        "REDIS_PORT": str(found.redis_port),
+        "REDIS_PASSWORD": found.postgres.password,
+        "WIDGET_CORE_URL": f"http://{LOOPBACK}:{ports['widget_core']}",
+        "SECURITY_SERVICE_URL": f"http://{LOOPBACK}:{ports['security']}",
+        "ORB_CORE_IIOP": f"{LOOPBACK}:{ports['iiop']}",
+        "IIOP_PORT": str(ports["iiop"]),
+        "METRICS_PORT": str(ports["metrics"]),
+        "ADMIN_EMAIL": ADMIN["email"],
+        "ADMIN_PASSWORD": ADMIN["password"],
+        "LOG_LEVEL": "ERROR",
+    }
+
+
+def healthy(platform: Platform, name: str) -> bool:
+    """Tell whether a service answers and is not degraded."""
+    try:
+        return platform.call("GET", "/health", service=name).json()["status"] == "ok"
+    except requests.RequestException:
+        return False
+
+
+@pytest.fixture(scope="session")
+def platform(start) -> Platform:
+    """One platform with everything switched on, shared by the tests that break nothing."""
+    return start()
