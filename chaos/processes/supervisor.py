@@ -176,11 +176,11 @@ class Process:
         """Send it signal *number*; with its descendants when *tree*."""
         self.supervisor.send(self.pid, number, tree=tree)
 
-    def stop(self, number: signal.Signals | None = None) -> None:
-        """End it with *number* (default: its own stop signal), with SIGKILL if it lingers."""
+    def stop(self, number: signal.Signals | None = None, within_s: float = STOP_WITHIN_S) -> None:
+        """End it with *number* (default: its own stop signal); after *within_s* with SIGKILL, family included."""
         self.send(number or self.stop_signal)
         try:
-            wait_for(lambda: self.status() is not None, what=f"{self.name} has ended", within_s=STOP_WITHIN_S)
+            wait_for(lambda: self.status() is not None, what=f"{self.name} has ended", within_s=within_s)
         except LabError:
             self.send(signal.SIGKILL, tree=True)
             wait_for(lambda: self.status() is not None, what=f"{self.name} is dead", within_s=STOP_WITHIN_S)
