@@ -6,6 +6,7 @@ inconclusive, 4 could not heal, 130 interrupted.
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import Final
 
@@ -33,6 +34,7 @@ stacks.register(app)
 
 def main() -> None:
     """Run the command line and exit with the code that the design gives each outcome."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except LabError as error:
@@ -41,6 +43,11 @@ def main() -> None:
     except KeyboardInterrupt:
         Console(stderr=True).print("chaos-lab: interrupted; every process of the lab has ended")
         sys.exit(INTERRUPTED)
+
+
+def _terminate(*_: object) -> None:
+    """SIGTERM ends a run as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def _plain(error: LabError) -> str:

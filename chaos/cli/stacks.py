@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -40,7 +39,6 @@ def up(root: Root = Path()) -> None:
     from chaos.lab import embedded  # noqa: PLC0415  (needed by this command alone)
     from chaos.processes.supervisor import Supervisor  # noqa: PLC0415
 
-    signal.signal(signal.SIGTERM, lambda *_: _interrupt())
     config = configuration.load(root.resolve())
     console = Console(highlight=False)
     with (
@@ -53,10 +51,6 @@ def up(root: Root = Path()) -> None:
                 if console.is_terminal:
                     live.update(_table(health.look(config)), refresh=True)
                 time.sleep(REFRESH_S)
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 def status(as_json: Json = False, root: Root = Path()) -> None:

@@ -272,6 +272,8 @@ def start_function(target: str, name: str, env: dict[str, str], cwd: str, log: s
         status = 0
     except SystemExit as leave:
         status = leave.code if isinstance(leave.code, int) else int(leave.code is not None)
+        if isinstance(leave.code, str):
+            sys.stderr.write(f"{leave.code}\n")
     except BaseException:  # noqa: BLE001  (the child's last words go to its log)
         traceback.print_exc()
     finally:
