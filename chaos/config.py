@@ -160,13 +160,18 @@ class Config:
         return ports
 
 
-def load(root: Path) -> Config:
+def load(root: Path, scenarios: str | None = None) -> Config:
     """Read and check the configuration of the project in *root*.
+
+    Args:
+        scenarios: another folder of experiments than the configured one.
 
     Raises:
         ConfigError: with every problem found in the settings, or else in the edges.
     """
     source, settings = _settings(root)
+    if scenarios:
+        settings = settings.model_copy(update={"scenarios": scenarios})
     path = root / settings.edges
     proxies = _proxies(path)
     if problems := [*_edge_problems(proxies, settings)]:

@@ -1,8 +1,8 @@
 """Runs experiments as tests: every ``Experiment`` in a collected module is a test item.
 
 Each experiment gets a fresh lab; the fixture ``lab`` is one isolated lab for each worker of
-pytest-xdist, started when its first test needs it and ended with the session. ``pytest scenarios/ -m resilience`` leaves the same results folder as
-``chaos-lab run``.
+pytest-xdist, started when its first test needs it and ended with the session. The command
+``pytest scenarios/ -m resilience`` leaves the same results folder as ``chaos-lab run``.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Literal
 
 from chaos import catalogue
-from chaos import config as configuration
 from chaos.config import Config
 from chaos.errors import LabError
 from chaos.experiment import Experiment, run
@@ -91,9 +90,7 @@ class _Crew:
         self._members: dict[Connection, BaseProcess] = {}
         for _ in range(workers):
             ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_work, args=(config.root, supervisor, folder, theirs, os.getpid()), daemon=True
-            )
+            process = context.Process(target=_work, args=(config, supervisor, folder, theirs, os.getpid()), daemon=True)
             process.start()
             theirs.close()
             self._members[ours] = process
@@ -151,7 +148,7 @@ def _tell(connection: Connection, doing: str, phase: str) -> None:
     connection.send(News("phase", doing, phase))
 
 
-def _work(root: Path, supervisor: Path, folder: Path, connection: Connection, parent: int) -> None:
+def _work(config: Config, supervisor: Path, folder: Path, connection: Connection, parent: int) -> None:
     """A worker: one experiment after another, each on a fresh lab."""
     die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -159,7 +156,6 @@ def _work(root: Path, supervisor: Path, folder: Path, connection: Connection, pa
     try:
         with suppress(EOFError):
             doing = connection.recv()
-            config = configuration.load(root)
             experiments = catalogue.load(config)
             with Supervisor(supervisor) as processes:
                 while True:

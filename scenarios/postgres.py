@@ -24,7 +24,7 @@ refused = Experiment(
     id="PG-01",
     title="Postgres refuses connections",
     hypothesis="The breaker opens after at most 5 failures and within 1 s; while it is open every write is answered "
-    "503 with Retry-After, p99 under 50 ms, and only probes reach Postgres; writes work again within 2 s of its return.",
+    "503 with Retry-After, p99 under 50 ms, and only probes reach Postgres; writes work again 2 s after its return.",
     workloads=(OpenLoop(plan=reads, rate=40), OpenLoop(plan=writes, rate=10)),
     faults=(Window(fault=Down(), on=EDGE, duration_s=6),),
     checkers=(

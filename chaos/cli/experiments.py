@@ -16,7 +16,7 @@ from rich.table import Table
 from chaos import catalogue
 from chaos import config as configuration
 from chaos.cli.live import Progress, verdict_text
-from chaos.cli.options import Json, Root
+from chaos.cli.options import Json, Root, Scenarios
 from chaos.errors import LabError
 from chaos.experiment import Experiment
 from chaos.results import folder as results
@@ -52,6 +52,7 @@ def run(
         int | None, typer.Option("--workers", "-w", min=1, max=64, help="Labs side by side.", show_default="one a core")
     ] = None,
     out: Annotated[Path | None, typer.Option("--results", help="Folder for results.", show_default="results")] = None,
+    scenarios: Scenarios = None,
     as_json: Json = False,
     root: Root = Path(),
 ) -> None:
@@ -71,7 +72,7 @@ def run(
     from chaos import runner  # noqa: PLC0415  (needed by this command alone)
     from chaos.report import page  # noqa: PLC0415  (plotly takes a moment to load)
 
-    config = configuration.load(root.resolve())
+    config = configuration.load(root.resolve(), scenarios)
     chosen = catalogue.select(catalogue.load(config), ids or [])
     if not chosen:
         msg = f"no experiments in {config.root / config.settings.scenarios}"
@@ -114,7 +115,7 @@ def _short(path: Path) -> str:
     return relative if len(relative) < len(str(path)) else str(path)
 
 
-def list_(as_json: Json = False, root: Root = Path()) -> None:
+def list_(scenarios: Scenarios = None, as_json: Json = False, root: Root = Path()) -> None:
     """List the experiments, what they break and which safeguards they try.
 
     Examples:
@@ -122,7 +123,7 @@ def list_(as_json: Json = False, root: Root = Path()) -> None:
 
       chaos-lab list --json | jq '.[].id'
     """
-    experiments = catalogue.load(configuration.load(root.resolve())).values()
+    experiments = catalogue.load(configuration.load(root.resolve(), scenarios)).values()
     if as_json:
         typer.echo(json.dumps([_record(e) for e in experiments], ensure_ascii=False))
     else:

@@ -30,7 +30,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def lab(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Run ``chaos-lab`` in *folder* to its end."""
-    return subprocess.run(  # noqa: S603  (our own program)
+    return subprocess.run(
         [*CHAOS_LAB, *arguments],
         cwd=folder,
         env=environment(**more),
@@ -53,7 +53,7 @@ def running() -> Iterator[list[subprocess.Popen[str]]]:
 
 def start(running: list[subprocess.Popen[str]], command: list[str], folder: Path) -> subprocess.Popen[str]:
     """Start *command* in *folder* and return at once."""
-    process = subprocess.Popen(  # noqa: S603  (our own program)
+    process = subprocess.Popen(
         command,
         cwd=folder,
         env=environment(),
@@ -222,7 +222,7 @@ def test_a_run_that_is_interrupted_leaves_no_process(
 def test_pytest_runs_experiments_as_tests(tiny: Path) -> None:
     """A held one passes, a refuted one fails with its evidence; the results folder is there too."""
     (tiny / "pytest.ini").write_text("[pytest]\npython_files = scenarios/*.py\naddopts = --import-mode=importlib\n")
-    done = subprocess.run(  # noqa: S603  (our own program)
+    done = subprocess.run(
         [*PYTEST, "scenarios", "-m", "resilience", "-n", "2"],
         cwd=tiny,
         env=environment(),

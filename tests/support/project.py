@@ -31,7 +31,10 @@ LOAD = (OpenLoop(plan=counting, rate=40),)
 refused = Experiment(
     id="T-1", title="Redis refuses", hypothesis="every request is answered with 503 meanwhile",
     workloads=LOAD, faults=(Window(fault=Down(), on="web.redis", duration_s=0.6),),
-    checkers=(Answers(operation="count", statuses={503}, during=DuringFaults(0.1)), Recovers(operation="count", within_s=1)),
+    checkers=(
+        Answers(operation="count", statuses={503}, during=DuringFaults(0.1)),
+        Recovers(operation="count", within_s=1),
+    ),
     mutations=(), steady_s=0.4, recovery_s=1.3, self_check=True,
 )
 optimistic = Experiment(

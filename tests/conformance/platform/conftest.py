@@ -120,7 +120,6 @@ def services_forker() -> Iterator[Forker]:
 @pytest.fixture(scope="session")
 def start(running_stores, services_forker):
     """Start a platform of its own; what is given is added to the environment of each service."""
-
     numbers = itertools.count()
 
     def start(**more: str) -> Platform:
@@ -128,9 +127,7 @@ def start(running_stores, services_forker):
         ports |= {"iiop": free_port(), "metrics": free_port()}
         own = running_stores.copy(f"platform_{next(numbers)}")
         env = environment(own, ports) | {"LOGIN_LIMIT_PER_MINUTE": "100000"} | more
-        pids = {
-            name: services_forker.fork(name, env | {"PORT": str(ports[name])}) for name in forker.NAMES
-        }
+        pids = {name: services_forker.fork(name, env | {"PORT": str(ports[name])}) for name in forker.NAMES}
         platform = Platform(ports=ports, pids=pids, stores=own)
         platform.http.trust_env = False
         for name in forker.NAMES:

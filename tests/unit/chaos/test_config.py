@@ -75,7 +75,8 @@ def test_a_host_that_is_listed_may_be_touched(tmp_path: Path) -> None:
 
 def test_settings_say_what_is_wrong_with_them(tmp_path: Path) -> None:
     """Misspelt keys and impossible values are all named."""
-    pyproject = '[tool.chaos-lab]\nenty = "web"\ntoxiproxy-port = 99999\n[tool.chaos-lab.services.web]\nrun = "nothing"\nports = {}\n'
+    pyproject = '[tool.chaos-lab]\nenty = "web"\ntoxiproxy-port = 99999\n'
+    pyproject += '[tool.chaos-lab.services.web]\nrun = "nothing"\nports = {}\n'
     with pytest.raises(ConfigError) as caught:
         config.load(project.make(tmp_path / "p", pyproject=pyproject))
     assert len(caught.value.problems) == 4
