@@ -64,7 +64,7 @@ class Platform:
             cursor.execute(statement, values)
             return cursor.fetchone()[0]
 
-    def metric(self, service: str, name: str, **labels: str) -> float:
+    def metric(self, service: str, name: str, /, **labels: str) -> float:
         """Return the value of a metric with these labels, 0 when it is not there."""
         wanted = {f'{label}="{value}"' for label, value in labels.items()}
         for line in self.call("GET", "/metrics", service=service).text.splitlines():
@@ -128,9 +128,7 @@ def start(running_stores, services_forker):
         ports |= {"iiop": free_port(), "metrics": free_port()}
         own = running_stores.copy(f"platform_{next(numbers)}")
         env = environment(own, ports) | {"LOGIN_LIMIT_PER_MINUTE": "100000"} | more
-        pids = {
-            name: services_forker.fork(name, env | {"PORT": str(ports[name])}) for name in forker.NAMES
-        }
+        pids = {name: services_forker.fork(name, env | {"PORT": str(ports[name])}) for name in forker.NAMES}
         platform = Platform(ports=ports, pids=pids, stores=own)
         platform.http.trust_env = False
         for name in forker.NAMES:

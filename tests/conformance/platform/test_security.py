@@ -114,7 +114,10 @@ def test_roles_are_enforced_and_changes_take_effect(platform):
     viewer = platform.login(user)["access_token"]
     assert platform.create(viewer).status_code == 403
     assert platform.call("GET", WIDGETS, token=viewer).status_code == 200
-    assert platform.call("PUT", f"{AUTH}/users/{uuid.uuid4()}/role", token=admin, json={"role": "viewer"}).status_code == 404
+    assert (
+        platform.call("PUT", f"{AUTH}/users/{uuid.uuid4()}/role", token=admin, json={"role": "viewer"}).status_code
+        == 404
+    )
 
 
 def test_keys_rotate_without_breaking_anybody(platform):

@@ -102,9 +102,7 @@ def test_bulk_is_all_or_nothing(platform, token):
     assert platform.count("SELECT count(*) FROM widgets WHERE name = %s", name) == 0
     good = platform.call("POST", f"{PATH}/bulk", token=token, json={"widgets": [{"name": name}] * 100})
     assert (good.status_code, len(good.json()["widgets"])) == (201, 100)
-    wait_until(
-        lambda: platform.count("SELECT count(*) FROM widgets WHERE name = %s AND state = 'active'", name) == 100
-    )
+    wait_until(lambda: platform.count("SELECT count(*) FROM widgets WHERE name = %s AND state = 'active'", name) == 100)
 
 
 def test_pages_are_complete_and_in_order(platform, token):
