@@ -25,3 +25,32 @@ $(READY): requirements/bootstrap.txt requirements/lock.txt pyproject.toml
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements/lock.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
+
+chaos: $(READY)  ## break the platform in every way known, and judge it; ARGS="PG-01 --workers 1"
+	@echo "· running the scenarios"
+	@$(BIN)/chaos-lab run $(ARGS)
+
+test: $(READY)  ## all tests, in parallel and in random order; ARGS="-k breaker"
+	@echo "· running the tests"
+	@$(BIN)/pytest -n auto $(ARGS)
+
+lint: $(READY)  ## style, types, layers, docstrings
+	@echo "· style"
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
+	@echo "· types"
+	@$(BIN)/mypy
+	@echo "· layers"
+	@$(BIN)/lint-imports --no-logo
+	@echo "· every test has its sentence"
+	@$(BIN)/interrogate --quiet tests
+
+up: $(READY)  ## run one platform on its default ports, until Ctrl-C
+	@$(BIN)/chaos-lab up
+
+bench: $(READY)  ## measure; ONLY=lab for one
+	@echo "· measuring$(if $(ONLY), $(ONLY))"
+	@$(BIN)/python -m bench $(ONLY)
+
+clean:  ## remove what was built here: .venv, results, caches
+	@rm -rf $(VENV) results build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

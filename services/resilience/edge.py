@@ -90,7 +90,7 @@ class Edge:
         try:
             total.check()
             once = partial(self._guarded, attempt, total, doubts)
-            result = await self.retrier.run(once, safe=safe, deadline=total)
+            result = await self.retrier.run(once, safe=safe, deadline=total, hopeless=self._is_open)
         except ResilienceError as last:
             # An attempt that may have had its effect is not undone by a later one that was
             # refused: the caller must hear of the doubt.
@@ -100,6 +100,10 @@ class Edge:
             raise error from None
         self._observer.finished("ok")
         return result
+
+    def _is_open(self) -> bool:
+        """Tell whether a repeat would be refused anyway, so that nobody waits for it."""
+        return self.policy.breaker_enabled and self.policy.retry.classify and self.breaker.state is State.OPEN
 
     def _total(self, deadline: Deadline) -> Deadline:
         base = deadline if self.policy.propagate else Deadline.never(self._clock)
@@ -142,7 +146,10 @@ class Edge:
 
     async def _drive(self, attempt: Attempt[T], total: Deadline) -> T:
         self._observer.attempted()
-        return await attempt(total.within(self.policy.attempt_s))
+        # Without an attempt timeout the driver knows no deadline at all: a total that nobody
+        # enforces while a call hangs is what a naive service has.
+        unbounded = math.isinf(self.policy.attempt_s)
+        return await attempt(Deadline.never(self._clock) if unbounded else total.within(self.policy.attempt_s))
 
 
 def _outcome(error: ResilienceError) -> str:

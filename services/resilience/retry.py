@@ -51,17 +51,25 @@ class Retrier:
         self._rng = rng
         self._sleep = sleep
 
-    async def run(self, attempt: Callable[[], Awaitable[T]], *, safe: bool, deadline: Deadline) -> T:
+    async def run(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        safe: bool,
+        deadline: Deadline,
+        hopeless: Callable[[], bool] = lambda: False,
+    ) -> T:
         """Return the first good result; raise the last error when there is none.
 
         safe: repeating does no harm even if an earlier attempt had its effect.
+        hopeless: asked before each repeat; true ends it at once, without a wait.
         """
         self.budget.deposit()
         retrying = AsyncRetrying(
             sleep=self._sleep,
             stop=stop_after_attempt(self.policy.attempts if self.policy.enabled else 1),
             wait=self._wait,
-            retry=retry_if_exception(lambda error: self._worth_it(error, safe=safe)),
+            retry=retry_if_exception(lambda error: self._worth_it(error, safe=safe) and not hopeless()),
             before_sleep=lambda state: self._before_sleep(state, deadline),
             reraise=True,
         )

@@ -13,8 +13,8 @@ from typing import Protocol
 import aiobreaker
 import circuitbreaker
 import purgatory
-from purgatory.domain.model import OpenedState
 import pybreaker
+from purgatory.domain.model import OpenedState
 
 from services.resilience import BreakerOpen, BreakerPolicy, CircuitBreaker
 

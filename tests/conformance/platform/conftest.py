@@ -120,7 +120,6 @@ def services_forker() -> Iterator[Forker]:
 @pytest.fixture(scope="session")
 def start(running_stores, services_forker):
     """Start a platform of its own; what is given is added to the environment of each service."""
-
     numbers = itertools.count()
 
     def start(**more: str) -> Platform:

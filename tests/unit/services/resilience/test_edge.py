@@ -144,7 +144,7 @@ def test_without_a_breaker_every_call_goes_out(make, call, seen):
 
 
 def test_an_answer_that_is_an_error_counts_as_an_answer(make, call):
-    """ "No such widget" says that the dependency is well."""
+    """An answer such as "no such widget" says that the dependency is well."""
     edge = make(breaker=BreakerPolicy(consecutive=1))
     with pytest.raises(KeyError):
         call(edge, failing(KeyError()))

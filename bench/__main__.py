@@ -1,0 +1,32 @@
+"""Runs benchmarks: ``python -m bench`` for all, ``python -m bench lab`` for one.
+
+Each is a module of this folder with ``measure() -> dict``; its figures go to
+``results/bench/<name>.json`` and to the terminal.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results" / "bench"
+
+
+def main(names: list[str]) -> None:
+    """Measure what is named, or everything."""
+    known = sorted(path.stem for path in HERE.glob("*.py") if not path.stem.startswith("_"))
+    if unknown := sorted(set(names) - set(known)):
+        sys.exit(f"bench: no benchmark is called {', '.join(unknown)}; there are: {', '.join(known)}")
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name in names or known:
+        figures = importlib.import_module(f"bench.{name}").measure()
+        path = RESULTS / f"{name}.json"
+        path.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+        print(f"{path.relative_to(HERE.parent)}: {json.dumps(figures)}")  # noqa: T201  (a command line)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

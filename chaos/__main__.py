@@ -1,0 +1,6 @@
+"""Runs the command line: ``chaos-lab`` or ``python -m chaos``."""
+
+from chaos.cli import main
+
+if __name__ == "__main__":
+    main()

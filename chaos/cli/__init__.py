@@ -1,0 +1,55 @@
+"""The command line ``chaos-lab``.
+
+Exit codes: 0 held, 1 a weakness was found, 2 wrong usage or configuration, 3 invalid or
+inconclusive, 4 could not heal, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import Final
+
+import typer
+from rich.console import Console
+
+from chaos.cli import experiments, stacks
+from chaos.errors import LabError
+
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    name="chaos-lab",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Break every dependency of a platform on purpose, and judge what its users saw.\n\n"
+    "[dim]Exit codes: 0 held · 1 a weakness was found · 2 wrong usage or configuration · "
+    "3 invalid or inconclusive · 4 could not heal[/dim]",
+)
+experiments.register(app)
+stacks.register(app)
+
+
+def main() -> None:
+    """Run the command line and exit with the code that the design gives each outcome."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except LabError as error:
+        Console(stderr=True, highlight=False).print(f"[bold red]chaos-lab:[/] {_plain(error)}", soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("chaos-lab: interrupted; every process of the lab has ended")
+        sys.exit(INTERRUPTED)
+
+
+def _terminate(*_: object) -> None:
+    """SIGTERM ends a run as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _plain(error: LabError) -> str:
+    """The error's text, safe from being read as markup."""
+    return str(error).replace("[", "\\[")

@@ -1,0 +1,1 @@
+"""Faults: frozen values that can be injected on edges and healed. One fault, one short file."""

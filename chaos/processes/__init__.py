@@ -1,0 +1,1 @@
+"""Processes that cannot outlive the lab: a supervisor that forks, watches and ends them."""

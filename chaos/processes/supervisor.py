@@ -1,0 +1,193 @@
+"""The runner's end of the fork server: start, signal and end processes by handle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from chaos.clock import wait_for
+from chaos.errors import LabError, StackError
+from chaos.processes import run_folder
+
+ANSWER_WITHIN_S: Final = 30.0
+STOP_WITHIN_S: Final = 3.0
+
+
+class Supervisor:
+    """A fork server of one's own, or a connection to somebody else's.
+
+    Processes started through a connection end when it closes. Use as a context manager.
+    """
+
+    def __init__(self, path: Path, owner: subprocess.Popen[bytes] | None = None) -> None:
+        self.path = path
+        self._owner = owner
+        self._lock = threading.Lock()
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(ANSWER_WITHIN_S)
+        self._socket.connect(str(path))
+        self._lines = self._socket.makefile("rb")
+
+    @classmethod
+    def start(cls, root: Path) -> Self:
+        """Start a fork server whose processes import from the folder *root*."""
+        folder = run_folder.create()
+        path = folder / "supervisor.sock"
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        }
+        process = subprocess.Popen(  # noqa: S603  (our own module)
+            [sys.executable, "-m", "chaos.processes.forkserver", str(path)],
+            stdin=subprocess.PIPE,
+            cwd=root,
+            env=environment,
+            start_new_session=True,
+        )
+        wait_for(lambda: path.exists() or process.poll() is not None, what="the fork server listens", within_s=10)
+        try:
+            return cls(path, process)
+        except OSError as error:
+            msg = f"the fork server ended with {process.poll()} before it listened"
+            raise StackError(msg) from error
+
+    def preload(self, modules: Sequence[str]) -> None:
+        """Import *modules* in the fork server; returns when that is done."""
+        self._ask("preload", modules=list(modules))
+
+    def spawn(  # noqa: PLR0913  (what a process is made of)
+        self,
+        name: str,
+        *,
+        argv: Sequence[str] = (),
+        target: str = "",
+        env: Mapping[str, str],
+        cwd: Path,
+        log: Path,
+        unprivileged: bool = False,
+        end_signal: signal.Signals = signal.SIGKILL,
+    ) -> Process:
+        """Start a program (*argv*) or a preloaded Python function (*target*, ``module:function``).
+
+        Args:
+            name: what the process is called in messages.
+            argv: program and arguments, or empty.
+            target: the function to call in a fork, or empty.
+            env: its whole environment.
+            cwd: its working folder.
+            log: file that its standard output and error are appended to.
+            unprivileged: hide that the lab runs as root (Postgres insists).
+            end_signal: what ends it when the lab is gone.
+
+        Raises:
+            StackError: it could not be started.
+        """
+        answer = self._ask(
+            "spawn",
+            name=name,
+            argv=list(argv) or None,
+            target=target or None,
+            env=dict(env),
+            cwd=str(cwd),
+            log=str(log),
+            unprivileged=unprivileged,
+            end_signal=int(end_signal),
+        )
+        return Process(supervisor=self, name=name, pid=answer["pid"], log=log, stop_signal=end_signal)
+
+    def status(self) -> dict[int, int | None]:
+        """Exit status by process id: None while it runs, negative for the signal that ended it."""
+        return {int(pid): status for pid, status in self._ask("poll")["status"].items()}
+
+    def send(self, pid: int, number: int, *, tree: bool = False) -> None:
+        """Send signal *number* to *pid*, and to all its descendants when *tree*."""
+        self._ask("signal", pid=pid, number=number, tree=tree)
+
+    def close(self) -> None:
+        """End every process of this connection, and the fork server if it is ours."""
+        self._lines.close()
+        self._socket.close()
+        if self._owner and self._owner.stdin:
+            self._owner.stdin.close()
+            self._owner.wait(timeout=10)
+
+    @property
+    def folder(self) -> Path:
+        """A folder for whatever the processes need on disk; it goes when the fork server ends."""
+        return self.path.parent
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, verb: str, **details: Any) -> dict[str, Any]:  # noqa: ANN401  (JSON)
+        with self._lock:
+            try:
+                self._socket.sendall(json.dumps({"do": verb, **details}).encode() + b"\n")
+                line = self._lines.readline()
+            except OSError as error:
+                msg = f"the fork server did not answer {verb!r}: {error}"
+                raise StackError(msg) from error
+        if not line:
+            msg = f"the fork server is gone; it did not answer {verb!r}"
+            raise StackError(msg)
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise StackError(answer["error"])
+        return answer
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """A running process of the lab.
+
+    Attributes:
+        name: what it is called, such as "widget-core".
+        pid: its process id.
+        log: the file with what it printed.
+        stop_signal: the signal that ends it in good order.
+    """
+
+    supervisor: Supervisor
+    name: str
+    pid: int
+    log: Path
+    stop_signal: signal.Signals
+
+    def status(self) -> int | None:
+        """None while it runs, else its exit status (negative: the signal that ended it)."""
+        return self.supervisor.status().get(self.pid)
+
+    def send(self, number: signal.Signals, *, tree: bool = False) -> None:
+        """Send it signal *number*; with its descendants when *tree*."""
+        self.supervisor.send(self.pid, number, tree=tree)
+
+    def stop(self, number: signal.Signals | None = None, within_s: float = STOP_WITHIN_S) -> None:
+        """End it with *number* (default: its own stop signal); after *within_s* with SIGKILL, family included."""
+        self.send(number or self.stop_signal)
+        try:
+            wait_for(lambda: self.status() is not None, what=f"{self.name} has ended", within_s=within_s)
+        except LabError:
+            self.send(signal.SIGKILL, tree=True)
+            wait_for(lambda: self.status() is not None, what=f"{self.name} is dead", within_s=STOP_WITHIN_S)
+
+    def last_words(self, lines: int = 12) -> str:
+        """The last *lines* of its log."""
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        except OSError:
+            return ""

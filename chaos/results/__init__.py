@@ -1,0 +1,1 @@
+"""What a run came to: the values (``model``) and the folder they are kept in (``folder``)."""

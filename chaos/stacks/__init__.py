@@ -1,0 +1,1 @@
+"""How the lab's processes are run. ``embedded`` starts them as children of the lab."""

@@ -1,0 +1,1 @@
+"""The lab's and the platform's specification."""
