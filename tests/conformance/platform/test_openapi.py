@@ -11,7 +11,7 @@ from schemathesis import GenerationMode
 
 LEAK = re.compile(
     r"127\.0\.0\.1|localhost|postgres|psycopg|redis|Traceback|IOR:|SELECT |INSERT |omniORB|Exception|site-packages",
-    re.I,
+    re.IGNORECASE,
 )
 GENTLE = settings(
     max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None

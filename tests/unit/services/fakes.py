@@ -1,5 +1,7 @@
 """Stand-ins for what services talk to: they answer, or fail as they are told."""
 
+# ruff: noqa: ARG002 - fakes take what the real ones take; made-up secrets
+
 import random
 import time
 

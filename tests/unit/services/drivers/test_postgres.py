@@ -53,7 +53,7 @@ def test_other_errors_stay_what_they_are():
 
 def pool(port, **policy):
     """Return a pool of one that dials *port*."""
-    config = PostgresConfig(host="127.0.0.1", port=port, database="d", user="u", password="p")
+    config = PostgresConfig(host="127.0.0.1", port=port, database="d", user="u", password="p")  # noqa: S106 - nobody checks it
     return Postgres(config, PoolPolicy(size=1, borrow_s=0.1, times=LAB.postgres, **policy), "test", random.Random(1))
 
 

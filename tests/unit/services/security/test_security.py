@@ -1,5 +1,7 @@
 """Keys are sealed, passwords hashed, and the audit chain breaks where somebody touched it."""
 
+# ruff: noqa: ARG002 - fakes take what the real ones take; made-up secrets
+
 import dataclasses
 import time
 

@@ -1,5 +1,7 @@
 """Reading: the cache where it is fresh, the record where it is not, old values where nothing answers."""
 
+# ruff: noqa: ARG002 - fakes take what the real ones take; made-up secrets
+
 import dataclasses
 import time
 
