@@ -64,7 +64,7 @@ class Platform:
             cursor.execute(statement, values)
             return cursor.fetchone()[0]
 
-    def metric(self, service: str, name: str, **labels: str) -> float:
+    def metric(self, service: str, name: str, /, **labels: str) -> float:
         """Return the value of a metric with these labels, 0 when it is not there."""
         wanted = {f'{label}="{value}"' for label, value in labels.items()}
         for line in self.call("GET", "/metrics", service=service).text.splitlines():
