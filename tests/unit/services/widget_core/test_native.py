@@ -51,12 +51,15 @@ def test_orb_core_answers(ask):
     assert (view["native_id"], view["payload"], source) == ("n", {"a": 1}, "miss")
 
 
-def test_an_object_that_is_gone_is_not_found(ask):
-    """Its answer counts, whatever is remembered."""
-    orb = Orb()
-    reader = NativeReader(Record(), orb, hard_ttl_s=30)
+def test_an_object_that_is_gone_is_looked_for_in_the_record(ask):
+    """A restarted ORB Core is being refilled: the recorded view, stale. Not recorded: not found."""
+    orb, record = Orb(), Record()
+    reader = NativeReader(record, orb, hard_ttl_s=30)
     ask(reader)
     orb.error = Gone()
+    view, source = ask(reader)
+    assert (view["native_id"], view["revision"], source) == (None, 1, "stale")
+    record.rows = []
     with pytest.raises(NotFoundError):
         ask(reader)
 
