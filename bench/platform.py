@@ -31,7 +31,7 @@ CREDENTIALS = {"email": "bench@example.org", "password": "a long password"}
 GENTLE, SECONDS = 30.0, 3.0
 STEPS, STEP_S, PATIENCE_S = (60, 120, 180, 240, 320, 420), 1.5, 0.25
 COST_RATE, COST_S = 80.0, 4.0
-CALLS = [
+CALLS = (
     "breaker",
     "retry",
     "retry.budget",
@@ -40,7 +40,7 @@ CALLS = [
     "deadline.propagate",
     "attempt_timeout",
     "pool.validate",
-]
+)
 DOORS = ["ingress_limit", "queue_bound", "deadline_drop"]
 NAIVE = ",".join(f"*.{name}" for name in (*CALLS, *DOORS))
 

@@ -87,8 +87,7 @@ def activate(store: ObjectStore, listen: Address, publish: Address) -> str:
     the same after a restart) and the published one, which dies with the process, so that
     a client notices that all native objects are gone.
     """
-    orb = _orb(listen, publish)
-    root = orb.resolve_initial_references("RootPOA")
+    orb, root = _orb(listen, publish)
     well_known = orb.resolve_initial_references("omniINSPOA")
     servant = WidgetFactoryServant(store)
     root.activate_object(servant)
@@ -100,7 +99,8 @@ def activate(store: ObjectStore, listen: Address, publish: Address) -> str:
     return ior
 
 
-def _orb(listen: Address, publish: Address) -> Any:
+def _orb(listen: Address, publish: Address) -> tuple[Any, Any]:
+    """Return the ORB and its root adapter, whose first use is what opens the port."""
     arguments = [
         "orb-core",
         "-ORBendPoint", f"giop:tcp:{listen}",
@@ -109,7 +109,8 @@ def _orb(listen: Address, publish: Address) -> Any:
         "-ORBtraceLevel", "0",
     ]  # fmt: skip
     try:
-        return CORBA.ORB_init(arguments, CORBA.ORB_ID)
+        orb = CORBA.ORB_init(arguments, CORBA.ORB_ID)
+        return orb, orb.resolve_initial_references("RootPOA")
     except CORBA.INITIALIZE:
         sys.stderr.write(f"cannot listen on {listen} for IIOP\n")
         sys.exit(2)

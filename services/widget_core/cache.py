@@ -12,7 +12,6 @@ from services.resilience import Deadline
 from services.widget_core.model import Row
 
 PREFIX = "widget:"
-GONE_S = 30
 MAX_OWED = 10_000
 FOREVER_S = 10 * 365 * 86_400
 

@@ -98,7 +98,12 @@ def build(env: Environment) -> serving.Service:
         notes=lambda: [] if schema.ready else [f"{SERVICE}.schema"],
         deep=lambda: _reachable(record),
     )
-    background = [schema.ensure, schema.then(relay.run), lambda: _settle(cache, profile.relay_s)]
+    background = [
+        schema.ensure,
+        schema.then(relay.run),
+        schema.then(relay.purge),
+        lambda: _settle(cache, profile.relay_s),
+    ]
     if switches.on(f"{SERVICE}.reconcile"):
         background.append(schema.then(reconciler.run))
     return application.assemble(common, health=health, metrics=metrics, routers=[routes(api)], background=background)

@@ -28,7 +28,7 @@ class NativeReader:
         try:
             view = await self._orb.get(wid, deadline)
         except Gone:
-            raise NotFoundError from None
+            return await self._recorded(wid, deadline)
         except (DependencyFailed, Rejected) as error:
             if not self._fallback:
                 raise
@@ -46,6 +46,10 @@ class NativeReader:
         if not self._ration.take():
             message = "too many fallbacks"
             raise Shed(message, retry_after=1.0) from error
+        return await self._recorded(wid, deadline)
+
+    async def _recorded(self, wid: str, deadline: Deadline) -> tuple[str, Source, float]:
+        """Return the view as the record has it: ORB Core is away, or was restarted and is being refilled."""
         found = await self._record.bulk.read(lambda db: fetch(db, NATIVE, {"id": wid}), deadline)
         if not found:
             raise NotFoundError

@@ -1,6 +1,7 @@
 """The relay: tells ORB Core what the outbox says, at least once, in order per widget."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from services.widget_core.record import Record
 log = logging.getLogger(__name__)
 BATCH = 100
 ROUND_S = 5.0
+KEYS_KEPT_H = 24
+PURGE_S = 3600
 
 
 class Relay:
@@ -48,6 +51,14 @@ class Relay:
                 await asyncio.sleep(self._pause_s)
             if worked < BATCH:
                 await self._rest()
+
+    async def purge(self) -> None:
+        """Forget old idempotency keys, now and every hour."""
+        while True:
+            with contextlib.suppress(DependencyFailed, Rejected):
+                deadline = Deadline.after(ROUND_S, time.monotonic)
+                await self._record.background(sql.PURGE, {"hours": KEYS_KEPT_H}, deadline)
+            await asyncio.sleep(PURGE_S)
 
     async def once(self) -> int:
         """Deliver one batch and return its size."""

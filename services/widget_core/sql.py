@@ -150,4 +150,7 @@ SELECT w.id, %(kind)s, w.version, w.critical, w.payload::text FROM widgets w
 WHERE w.id = ANY(%(ids)s::uuid[]) AND w.state <> 'failed'
   AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.widget_id = w.id)"""
 
-PURGE = "DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s)"
+PURGE = """
+WITH gone AS (
+    DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s) RETURNING 1)
+SELECT count(*) FROM gone"""

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -28,6 +28,7 @@ class Platform:
     ports: dict[str, int]
     pids: dict[str, int]
     stores: Stores
+    fork: Callable[[str], int]
     http: requests.Session = field(default_factory=requests.Session)
 
     def url(self, path: str, service: str = "gateway") -> str:
@@ -71,6 +72,13 @@ class Platform:
             if line.startswith(name) and all(pair in line for pair in wanted):
                 return float(line.rsplit(" ", 1)[1])
         return 0.0
+
+    def restart(self, service: str) -> None:
+        """Kill a service and start it again."""
+        self.stop(service, signal.SIGKILL)
+        wait_until(lambda: not healthy(self, service))
+        self.pids[service] = self.fork(service)
+        wait_until(lambda: healthy(self, service))
 
     def stop(self, service: str, number: int = signal.SIGTERM) -> None:
         """Send a signal to a service."""
@@ -127,8 +135,12 @@ def start(running_stores, services_forker):
         ports |= {"iiop": free_port(), "metrics": free_port()}
         own = running_stores.copy(f"platform_{next(numbers)}")
         env = environment(own, ports) | {"LOGIN_LIMIT_PER_MINUTE": "100000"} | more
-        pids = {name: services_forker.fork(name, env | {"PORT": str(ports[name])}) for name in forker.NAMES}
-        platform = Platform(ports=ports, pids=pids, stores=own)
+
+        def fork(name: str) -> int:
+            return services_forker.fork(name, env | {"PORT": str(ports[name])})
+
+        pids = {name: fork(name) for name in forker.NAMES}
+        platform = Platform(ports=ports, pids=pids, stores=own, fork=fork)
         platform.http.trust_env = False
         for name in forker.NAMES:
             wait_until(lambda name=name: healthy(platform, name))

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -59,10 +60,15 @@ def missing() -> str | None:
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that was free a moment ago, below those the system gives to outgoing connections.
+
+    Otherwise a client that dials a service that is being restarted may be given its port.
+    """
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition, seconds=10.0, step=0.02):

@@ -60,6 +60,25 @@ def test_without_an_outbox_orb_core_misses_what_happens_while_it_is_away(naive):
     assert platform.count("SELECT count(*) FROM outbox") == 0
 
 
+@pytest.mark.parametrize("off", ["", "widget-core.reconcile"])
+def test_a_restarted_orb_core_is_refilled(naive, off):
+    """The native objects come back from the record; with `widget-core.reconcile` off they do not."""
+    platform = naive(*filter(None, [off]))
+    token = platform.token()
+    paths = [f"{PATH}/{platform.create(token, json={'payload': {'n': n}}).json()['id']}" for n in range(3)]
+    platform.restart("orb_core")
+    live = lambda: platform.call("GET", "/memory", service="orb_core").json()["live_objects"]  # noqa: E731 - short
+    if off:
+        wait_until(lambda: platform.call("GET", f"{paths[0]}/native", token=token).headers["x-cache"] == "stale")
+        assert live() == 0
+        return
+    wait_until(lambda: live() == 3)
+    fresh = lambda path: platform.call("GET", f"{path}/native", token=token)  # noqa: E731 - short
+    for number, path in enumerate(paths):
+        wait_until(lambda path=path: fresh(path).headers["x-cache"] == "miss")
+        assert fresh(path).json()["payload"] == {"n": number}
+
+
 def test_without_reuse_detection_a_stolen_refresh_token_works(naive):
     """`security.refresh.reuse_detection` off: the same token is good for ever."""
     platform = naive("security.refresh.reuse_detection")

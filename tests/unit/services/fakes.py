@@ -26,7 +26,7 @@ class Unseen:
 
 def edge(name="caller.dependency", **policy):
     """Return an edge that tries once."""
-    policy = {"retry": RetryPolicy(enabled=False), **policy}
+    policy = {"attempt_s": 60.0, "retry": RetryPolicy(enabled=False), **policy}
     return Edge(name, EdgePolicy(**policy), Unseen(), time.monotonic, random.Random(1))
 
 
