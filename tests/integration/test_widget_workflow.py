@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import requests
 
-from chaos import Lab
+from chaos import Lab, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -118,13 +118,17 @@ class TestThroughToxiproxy:
         self, lab: Lab, http: requests.Session, edge: str
     ) -> None:
         """503 with Retry-After, and neither host, port nor driver in the body; it heals without a restart."""
-        with lab.edge(edge).proxy.down():
+        user = {"email": "a@example.org", "password": "x" * 12}
+
+        def send() -> requests.Response:
             if edge == "security.postgres":
-                user = {"email": "a@example.org", "password": "x" * 12}
-                answer = requests.post(f"{lab.url}{AUTH}/login", json=user, timeout=5)
-            else:
-                answer = create(http, lab)
+                return requests.post(f"{lab.url}{AUTH}/login", json=user, timeout=5)
+            return create(http, lab)
+
+        with lab.edge(edge).proxy.down():
+            answer = send()
         assert answer.status_code == 503, answer.text
         assert "Retry-After" in answer.headers
         for secret in ("127.0.0.1", str(lab.edge(edge).upstream.port), "psycopg", "Traceback"):
             assert secret not in answer.text
+        wait_for(lambda: send().status_code in {201, 401}, what="the platform is well again", within_s=8, every_s=0.1)

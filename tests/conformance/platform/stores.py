@@ -4,9 +4,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import os
-import random
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -21,6 +19,9 @@ from services.drivers.postgres import PostgresConfig
 
 PASSWORD = "only-for-tests"  # noqa: S105 - a server that lives for seconds
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+from chaos.stacks import cache
+from chaos.stacks.ports import BLOCK, PortBlock, claim
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,15 +61,22 @@ def missing() -> str | None:
 
 
 def free_port() -> int:
-    """Return a port that was free a moment ago, below those the system gives to outgoing connections.
+    """Return a port that no other test, lab or outgoing connection can have.
 
-    Otherwise a client that dials a service that is being restarted may be given its port.
+    It comes from a block that this process holds until it ends, as every lab's ports do.
     """
+    return next(_ports)
+
+
+def _claimed() -> Iterator[int]:
     while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+        block = claim(cache.folder() / "ports", BLOCK)
+        _blocks.append(block)
+        yield from block.ports
+
+
+_blocks: list[PortBlock] = []
+_ports = _claimed()
 
 
 def wait_until(condition, seconds=10.0, step=0.02):
