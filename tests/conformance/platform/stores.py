@@ -14,14 +14,13 @@ from pathlib import Path
 
 import psycopg2
 
+from chaos.stacks import cache
+from chaos.stacks.ports import BLOCK, PortBlock, claim
 from services import migrate
 from services.drivers.postgres import PostgresConfig
 
 PASSWORD = "only-for-tests"  # noqa: S105 - a server that lives for seconds
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-from chaos.stacks import cache
-from chaos.stacks.ports import BLOCK, PortBlock, claim
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
