@@ -19,13 +19,14 @@ import requests
 
 from chaos.clock import wait_for
 from chaos.config import LOOPBACK, Address, Config, ProxySpec, ServiceSpec
-from chaos.errors import ConfigError, LabError, StackError
+from chaos.errors import ConfigError, LabError, StackError, UsageError
 from chaos.processes.supervisor import Process, Supervisor
 from chaos.proxies import Toxiproxy
 from chaos.stacks import cache, edges, postgres, template, toxiproxy, valkey
 from chaos.stacks.ports import PortBlock, claim, require_free
 
 HEALTHY_WITHIN_S: Final = 20.0
+USAGE_STATUS: Final = 2
 
 # What a service needs from the surroundings; everything else it is told explicitly.
 _INHERITED: Final = ("PATH", "HOME", "LANG", "TZ", "SSL_CERT_FILE")
@@ -190,8 +191,7 @@ def wait_healthy(stack: Embedded, service: str) -> None:
         def healthy() -> bool:
             nonlocal last
             if (status := process.status()) is not None:
-                msg = f"{service} ended with {status}:\n{process.last_words()}"
-                raise StackError(msg)
+                raise _ended(service, status, process.last_words())
             try:
                 response = session.get(url, timeout=1)
             except requests.RequestException as error:
@@ -202,11 +202,18 @@ def wait_healthy(stack: Embedded, service: str) -> None:
 
         try:
             wait_for(healthy, what=f"{service} is healthy", within_s=HEALTHY_WITHIN_S, every_s=0.01)
-        except StackError:
+        except (StackError, UsageError):
             raise
         except LabError as error:
             msg = f"{error}; {url} last said: {last}\n{process.last_words()}"
             raise StackError(msg) from error
+
+
+def _ended(service: str, status: int, last_words: str) -> LabError:
+    """What to tell of a service that ended at once; status 2 is a program's word for wrong usage."""
+    if status == USAGE_STATUS:
+        return UsageError(f"{service} refuses what it was told by its environment:\n{last_words}")
+    return StackError(f"{service} ended with {status}:\n{last_words}")
 
 
 def _start_stores(stack: Embedded, say: Say) -> None:

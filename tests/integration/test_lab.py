@@ -186,6 +186,13 @@ def test_a_service_that_will_not_start_says_its_last_words(tmp_path: Path) -> No
     assert "TINY_BROKEN is set" in done.stderr
 
 
+def test_an_unknown_safeguard_exits_2_and_shows_the_candidates(tmp_path: Path) -> None:
+    """The services know their names, and the lab passes on what they say."""
+    done = lab(ROOT, "run", "ORB-06", "--results", str(tmp_path), RESILIENCE_DISABLE="widget-core.postgres.braker")
+    assert done.returncode == 2
+    assert "widget-core.postgres.breaker" in done.stderr
+
+
 def test_a_taken_port_exits_2_and_names_its_holder(tiny: Path) -> None:
     """``up`` needs its fixed ports."""
     with socket.create_server(("127.0.0.1", 0)) as holder:
