@@ -14,6 +14,7 @@ import psycopg2
 from chaos.clock import wait_for
 from chaos.config import LOOPBACK, PostgresSpec
 from chaos.errors import MissingToolError, StackError
+from chaos.processes.kernel import is_refused_by_postgres
 from chaos.processes.supervisor import Process, Supervisor
 
 READY_WITHIN_S: Final = 15.0
@@ -52,7 +53,7 @@ def start(folder: Path, port: int, supervisor: Supervisor, log: Path) -> Process
         env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
         cwd=folder,
         log=log,
-        unprivileged=os.geteuid() == 0,
+        unprivileged=is_refused_by_postgres(),
         end_signal=signal.SIGQUIT,  # "immediate": it ends its children and frees its shared memory
     )
 

@@ -15,7 +15,7 @@ from typing import Final
 from chaos.clock import wait_for
 from chaos.config import LOOPBACK, Config, PostgresSpec, PrepareSpec
 from chaos.errors import ConfigError, StackError
-from chaos.processes.kernel import become_unprivileged
+from chaos.processes.kernel import become_unprivileged, is_refused_by_postgres
 from chaos.processes.supervisor import Supervisor
 from chaos.stacks import cache, postgres
 from chaos.stacks.ports import claim
@@ -125,7 +125,7 @@ def _tool(name: str, arguments: list[str], text: str = "") -> None:
         check=False,
         timeout=60,
         env={"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"},
-        preexec_fn=become_unprivileged if os.geteuid() == 0 else None,
+        preexec_fn=become_unprivileged if is_refused_by_postgres() else None,
     )
     if done.returncode or "ERROR" in done.stderr:
         msg = f"{name} failed with {done.returncode}: {done.stderr.strip()[-500:]}"
