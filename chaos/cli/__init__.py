@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from typing import Final
 
 import typer
 from rich.console import Console
 
 from chaos.cli import experiments, stacks
 from chaos.errors import LabError
-
-INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="chaos-lab",
@@ -40,9 +37,6 @@ def main() -> None:
     except LabError as error:
         Console(stderr=True, highlight=False).print(f"[bold red]chaos-lab:[/] {_plain(error)}", soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("chaos-lab: interrupted; every process of the lab has ended")
-        sys.exit(INTERRUPTED)
 
 
 def _terminate(*_: object) -> None:

@@ -17,6 +17,7 @@ from rich.text import Text
 from chaos import config as configuration
 from chaos import health
 from chaos.cli.options import Json, Root
+from chaos.config import Config
 
 REFRESH_S = 1.0
 
@@ -46,11 +47,19 @@ def up(root: Root = Path()) -> None:
         embedded(config, supervisor, fixed_ports=True, say=lambda text: console.print(f"· {text}")) as lab,
     ):
         console.print(f"[green]ready[/] {lab.url} · Ctrl-C ends it")
-        with Live(console=console, auto_refresh=False) as live:
-            while True:
-                if console.is_terminal:
-                    live.update(_table(health.look(config)), refresh=True)
-                time.sleep(REFRESH_S)
+        try:
+            _watch(config, console)
+        finally:
+            console.print("· ending every process")
+
+
+def _watch(config: Config, console: Console) -> None:
+    """Show how the platform is doing until somebody interrupts."""
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            if console.is_terminal:
+                live.update(_table(health.look(config)), refresh=True)
+            time.sleep(REFRESH_S)
 
 
 def status(as_json: Json = False, root: Root = Path()) -> None:

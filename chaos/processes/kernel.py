@@ -50,7 +50,7 @@ def become_unprivileged() -> None:
     Raises:
         OSError: the kernel or container refuses new user namespaces.
     """
-    uid, gid, user = os.geteuid(), os.getegid(), _ordinary_user()
+    uid, gid, user = os.geteuid(), os.getegid(), ordinary_user()
     if _libc.unshare(_CLONE_NEWUSER) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"no user namespace to be had: {os.strerror(number)}")
@@ -59,6 +59,7 @@ def become_unprivileged() -> None:
     Path("/proc/self/gid_map").write_text(f"{user} {gid} 1", encoding="ascii")
 
 
-def _ordinary_user() -> int:
+def ordinary_user() -> int:
+    """The id of an account that every tool knows and that is not root: "nobody", or another."""
     accounts = {account.pw_name: account.pw_uid for account in pwd.getpwall() if account.pw_uid}
     return accounts.get("nobody") or next(iter(accounts.values()), _NOBODY)

