@@ -2,11 +2,8 @@
 
 import contextlib
 import itertools
-import json
 import os
 import signal
-import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,10 +11,12 @@ from dataclasses import dataclass, field
 import pytest
 import requests
 
-from tests.conformance.platform import forker, stores
+from chaos.processes.supervisor import Supervisor
+from tests.conformance.platform import stores
 from tests.conformance.platform.stores import Stores, free_port, wait_until
 
 LOOPBACK = "127.0.0.1"
+NAMES = ("gateway", "widget_core", "orb_core", "security")
 ADMIN = {"email": "admin@example.org", "password": "administrator"}
 
 
@@ -81,68 +80,50 @@ class Platform:
         wait_until(lambda: healthy(self, service))
 
     def stop(self, service: str, number: int = signal.SIGTERM) -> None:
-        """Send a signal to a service."""
-        os.kill(self.pids[service], number)
-
-
-class Forker:
-    """The process that forks services."""
-
-    def __init__(self) -> None:
-        """Start it, and wait until everything is imported."""
-        self._process = subprocess.Popen(
-            [sys.executable, forker.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout.readline() == "ready\n"
-
-    def fork(self, name: str, env: dict[str, str]) -> int:
-        """Fork one service and return its pid."""
-        self._process.stdin.write(json.dumps({"name": name, "env": env}) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def close(self) -> None:
-        """End it, and all it forked."""
-        self._process.stdin.close()
-        self._process.wait(10)
-        self._process.stdout.close()
+        """Send a signal to a service, unless it has ended already."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pids[service], number)
 
 
 @pytest.fixture(scope="session")
-def running_stores(tmp_path_factory) -> Iterator[Stores]:
+def running_stores(tmp_path_factory, supervisor: Supervisor) -> Iterator[Stores]:
     """Postgres and Valkey, or a skip that says why not."""
     if reason := stores.missing():
         pytest.skip(reason)
-    with stores.running(tmp_path_factory.mktemp("stores")) as found:
+    with stores.running(tmp_path_factory.mktemp("stores"), supervisor) as found:
         yield found
 
 
 @pytest.fixture(scope="session")
-def services_forker() -> Iterator[Forker]:
-    """The process that forks services."""
-    made = Forker()
-    yield made
-    made.close()
+def fork_service(supervisor: Supervisor, tmp_path_factory) -> Callable[[str, dict[str, str]], int]:
+    """Fork a service that is imported already, and return its pid; it ends with the session."""
+    supervisor.preload([f"services.{name}.main" for name in NAMES])
+    logs = tmp_path_factory.mktemp("services")
+
+    def fork(name: str, env: dict[str, str]) -> int:
+        return supervisor.spawn(name, target=f"services.{name}.main:main", env=env, cwd=logs, log=logs / name).pid
+
+    return fork
 
 
 @pytest.fixture(scope="session")
-def start(running_stores, services_forker):
+def start(running_stores, fork_service):
     """Start a platform of its own; what is given is added to the environment of each service."""
     numbers = itertools.count()
 
     def start(**more: str) -> Platform:
-        ports = {name: free_port() for name in forker.NAMES}
+        ports = {name: free_port() for name in NAMES}
         ports |= {"iiop": free_port(), "metrics": free_port()}
         own = running_stores.copy(f"platform_{next(numbers)}")
         env = environment(own, ports) | {"LOGIN_LIMIT_PER_MINUTE": "100000"} | more
 
         def fork(name: str) -> int:
-            return services_forker.fork(name, env | {"PORT": str(ports[name])})
+            return fork_service(name, env | {"PORT": str(ports[name])})
 
-        pids = {name: fork(name) for name in forker.NAMES}
+        pids = {name: fork(name) for name in NAMES}
         platform = Platform(ports=ports, pids=pids, stores=own, fork=fork)
         platform.http.trust_env = False
-        for name in forker.NAMES:
+        for name in NAMES:
             wait_until(lambda name=name: healthy(platform, name))
         return platform
 

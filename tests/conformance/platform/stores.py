@@ -5,6 +5,7 @@ import dataclasses
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import psycopg2
 
 from chaos.processes.kernel import is_refused_by_postgres, ordinary_user
+from chaos.processes.supervisor import Supervisor
 from chaos.stacks import cache
 from chaos.stacks.ports import BLOCK, PortBlock, claim
 from services import migrate
@@ -89,8 +91,8 @@ def wait_until(condition, seconds=10.0, step=0.02):
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Stores]:
-    """Run both for the body of the `with`."""
+def running(folder: Path, supervisor: Supervisor) -> Iterator[Stores]:
+    """Run both for the body of the `with`; they end with the supervisor at the latest."""
     stores = Stores(
         postgres=PostgresConfig(
             host="127.0.0.1", port=free_port(), database="microservices_test", user="test_user", password=PASSWORD
@@ -98,21 +100,16 @@ def running(folder: Path) -> Iterator[Stores]:
         redis_port=free_port(),
     )
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_process(_postgres(folder, stores.postgres.port)))
-        stack.enter_context(_process(_valkey(folder, stores.redis_port)))
+        for name, argv in (
+            ("postgres", _postgres(folder, stores.postgres.port)),
+            ("valkey", _valkey(folder, stores.redis_port)),
+        ):
+            env, log = {"PATH": os.defpath, "LC_ALL": "C"}, folder / f"{name}.log"
+            process = supervisor.spawn(name, argv=argv, env=env, cwd=folder, log=log, end_signal=signal.SIGQUIT)
+            stack.callback(process.stop)
         _make_database(stores.postgres)
         migrate.run(stores.postgres)
         yield stores
-
-
-@contextlib.contextmanager
-def _process(command: list[str]) -> Iterator[None]:
-    process = subprocess.Popen(command, **QUIET, start_new_session=True)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def _package(name: str) -> Path:
