@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.errors import HistoryError
+from chaos.errors import HistoryError, LabError
 from chaos.history import NEVER, History, Outcome, Recorder, Sample
 
 INVOKE = {"process": 1, "operation": "create", "key": None, "value": "v1", "intended": 1, "idempotency_key": "k"}
@@ -112,3 +112,10 @@ def test_foreign_lines_raise_only_typed_errors(tmp_path_factory: pytest.TempPath
         assert isinstance(History.load(folder), History)
     except HistoryError as error:
         assert "line" in str(error)  # noqa: PT017  (either way is right; only the type matters)
+
+
+def test_a_full_disk_is_one_clear_error_with_a_way_out(tmp_path: Path) -> None:
+    """The kernel's own full device stands in for the disk."""
+    (tmp_path / "history.jsonl").symlink_to("/dev/full")
+    with pytest.raises(LabError, match=r"no space left .* free some, or name another folder"):
+        Recorder(tmp_path, "T-1")
