@@ -84,8 +84,9 @@ class ForkServer:
         self._selector = selectors.DefaultSelector()
         self._clients: dict[socket.socket, Client] = {}
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(path)
+        self._listener.bind(f"{path}.new")
         self._listener.listen(64)
+        os.rename(f"{path}.new", path)  # noqa: PTH104  (whoever sees the name can connect)
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_write.setblocking(False)  # noqa: FBT003  (the socket module's signature)
         self._ending = False
