@@ -56,7 +56,7 @@ class Profile:
     reconcile_s: float
     revocation_sync_s: float
     revocation_grace_s: float
-    jwks_cooldown_s: float
+    jwks_refresh_s: float
     rate_per_s: float
     logins_per_min: float
     drain_s: float
@@ -97,7 +97,7 @@ LAB = Profile(
     reconcile_s=1.0,
     revocation_sync_s=0.5,
     revocation_grace_s=5.0,
-    jwks_cooldown_s=5.0,
+    jwks_refresh_s=0.5,
     rate_per_s=1000.0,
     logins_per_min=600.0,
     drain_s=3.0,
@@ -138,7 +138,7 @@ PRODUCTION = Profile(
     reconcile_s=30.0,
     revocation_sync_s=1.0,
     revocation_grace_s=5.0,
-    jwks_cooldown_s=30.0,
+    jwks_refresh_s=30.0,
     rate_per_s=50.0,
     logins_per_min=5.0,
     drain_s=10.0,

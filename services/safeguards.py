@@ -31,6 +31,7 @@ EVERY_EDGE = {
 POSTGRES_EDGE = {
     "autocommit_reads": "a read is one round trip, not three",
     "bulkhead.split": "bulk work and lists have connections of their own",
+    "durable_commit": "a commit is acknowledged once it is in the server's log, whatever the server's default",
     "connect_timeout": "a handshake ends in time",
     "idle_tx_timeout": "the server frees the locks of a client that vanished",
     "lock_timeout": "nobody waits long for a row lock",
@@ -70,10 +71,12 @@ OWN = {
     "widget-core": {
         **EVERY_SERVICE,
         **TOKENS,
+        "ack_after_commit": "a new widget is acknowledged once it is committed",
         "cache": "reads are answered from the cache",
         "cache.fallthrough_cap": "reads that the cache would have answered are rationed",
         "cache.local": "this process remembers the last known values",
         "cache.min_version": "X-Min-Version is honoured",
+        "cache.put_later": "what the cache could not take is put once it answers again",
         "cache.singleflight": "one query for many who ask for the same",
         "cache.stale_if_error": "an old value, marked stale, when the source is away",
         "cache.ttl": "cached values expire",

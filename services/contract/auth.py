@@ -19,6 +19,7 @@ def _email(value: str) -> str:
 Email = Annotated[Text, Field(min_length=3, max_length=254, examples=["ada@example.org"]), AfterValidator(_email)]
 Password = Annotated[Text, Field(min_length=8, max_length=128, examples=["correct horse battery"])]
 Role = Literal["viewer", "editor", "admin"]
+REFRESH_TOKEN = "kJ3lXo0a5Zr1T9vQ2mWc7yEuHs4dBn6f"  # noqa: S105 - an example
 
 
 class Credentials(Strict):
@@ -31,7 +32,7 @@ class Credentials(Strict):
 class RefreshIn(Strict):
     """A refresh token: good for one use."""
 
-    refresh_token: Annotated[str, Field(min_length=20, max_length=200)]
+    refresh_token: Annotated[str, Field(min_length=20, max_length=200, examples=[REFRESH_TOKEN])]
 
 
 class RoleIn(Strict):
@@ -53,6 +54,12 @@ class MeOut(UserOut):
 
     token_id: str
     issued_at: float
+
+
+class KeyOut(BaseModel):
+    """The id of the key that signs as soon as everybody knows it."""
+
+    kid: str
 
 
 class TokensOut(BaseModel):

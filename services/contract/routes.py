@@ -9,8 +9,9 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from services.contract.auth import Credentials, MeOut, RefreshIn, RoleIn, TokensOut, UserOut
-from services.contract.problem import ProblemOut
+from services.contract import problem
+from services.contract.auth import Credentials, KeyOut, MeOut, RefreshIn, RoleIn, TokensOut, UserOut
+from services.contract.examples import EXAMPLES, ID, USER
 from services.contract.widgets import (
     MAX_PAGE,
     BulkIn,
@@ -24,7 +25,8 @@ from services.contract.widgets import (
 
 WIDGETS = "/api/v1/widgets"
 AUTH = "/api/v1/auth"
-INPUTS: tuple[type[BaseModel], ...] = (WidgetIn, WidgetPatch, BulkIn, Credentials, RefreshIn, RoleIn)
+READ_HERE = (WidgetIn, WidgetPatch, BulkIn, Credentials, RefreshIn, RoleIn, problem.ProblemOut)
+JSON = "application/json"
 REF = "#/components/schemas/{model}"
 
 
@@ -44,20 +46,28 @@ class Route:
     parameters: tuple[str, ...] = ()
 
 
-def _parameter(name: str, place: str, text: str, **schema: Any) -> dict[str, Any]:
-    return {"name": name, "in": place, "required": place == "path", "description": text, "schema": schema}
+def _parameter(name: str, place: str, text: str, example: Any, **schema: Any) -> dict[str, Any]:
+    known = {"name": name, "in": place, "required": place == "path", "description": text}
+    return known | {"example": example, "schema": schema}
 
 
 PARAMETERS = {
-    "wid": _parameter("wid", "path", "id of the widget", type="string"),
-    "user_id": _parameter("user_id", "path", "id of the user", type="string"),
+    "wid": _parameter("wid", "path", "id of the widget", ID, type="string"),
+    "user_id": _parameter("user_id", "path", "id of the user", USER["id"], type="string"),
     "key": _parameter(
-        "Idempotency-Key", "header", "makes a repeat harmless", type="string", pattern="^[\\x21-\\x7e]{1,128}$"
+        "Idempotency-Key",
+        "header",
+        "makes a repeat harmless",
+        "order-17",
+        type="string",
+        pattern="^[\\x21-\\x7e]{1,128}$",
     ),
-    "match": _parameter("If-Match", "header", "the ETag that was seen", type="string"),
-    "min": _parameter("X-Min-Version", "header", "no older version", type="string", pattern="^[0-9]{1,9}$"),
-    "cursor": _parameter("cursor", "query", "`next` of the page before", type="string", maxLength=200),
-    "limit": _parameter("limit", "query", "length of a page", type="integer", minimum=1, maximum=MAX_PAGE),
+    "match": _parameter("If-Match", "header", "the ETag that was seen", '"3"', type="string"),
+    "min": _parameter("X-Min-Version", "header", "no older version", "3", type="string", pattern="^[0-9]{1,9}$"),
+    "cursor": _parameter(
+        "cursor", "query", "`next` of the page before", EXAMPLES[PageOut]["next"], type="string", maxLength=200
+    ),
+    "limit": _parameter("limit", "query", "length of a page", 50, type="integer", minimum=1, maximum=MAX_PAGE),
 }
 
 BODY = (400, 401, 403, 409, 413, 415, 422)
@@ -124,8 +134,8 @@ AUTH_ROUTES = (
         role="admin", takes=RoleIn, gives=UserOut, errors=(400, 401, 403, 404, 413, 415), parameters=("user_id",),
     ),
     Route(
-        name="rotate_key", method="POST", path=f"{AUTH}/keys/rotate", summary="Sign with a new key from now on",
-        role="admin", status=201, errors=(400, 401, 403),
+        name="rotate_key", method="POST", path=f"{AUTH}/keys/rotate", summary="Publish a new key to sign with soon",
+        role="admin", status=201, gives=KeyOut, errors=(400, 401, 403),
     ),
 )  # fmt: skip
 
@@ -148,9 +158,9 @@ def router(routes: Sequence[Route], handler: Callable[[Route], Any], tag: str) -
 
 
 def components() -> dict[str, Any]:
-    """Return the schemas of everything that comes in, for the OpenAPI document."""
+    """Return the schemas that FastAPI does not find by itself: of what handlers read, and of errors."""
     found: dict[str, Any] = {}
-    for model in INPUTS:
+    for model in READ_HERE:
         schema = model.model_json_schema(ref_template=REF)
         found |= schema.pop("$defs", {})
         found[model.__name__] = schema
@@ -158,17 +168,17 @@ def components() -> dict[str, Any]:
 
 
 def _responses(route: Route) -> dict[int | str, dict[str, Any]]:
-    problem = {"schema": {"$ref": REF.format(model="ProblemOut")}}
+    schema = {"$ref": REF.format(model="ProblemOut")}
     found: dict[int | str, dict[str, Any]] = {
         status: {
-            "model": ProblemOut,
-            "description": "a problem document",
-            "content": {"application/problem+json": problem},
+            "description": problem.TITLES[status],
+            "content": {problem.MEDIA_TYPE: {"schema": schema, "example": problem.example(status)}},
         }
-        for status in sorted({*route.errors, 429, 503})
+        for status in sorted({*route.errors, 408, 429, 503})
     }
     if route.gives:
-        found[route.status] = {"model": route.gives, "description": route.summary}
+        content = {JSON: {"example": EXAMPLES[route.gives]}}
+        found[route.status] = {"model": route.gives, "description": route.summary, "content": content}
     return found
 
 
@@ -179,5 +189,6 @@ def _extra(route: Route) -> dict[str, Any]:
         extra["description"] = f"Needs the role {route.role}."
     if route.takes:
         schema = {"$ref": REF.format(model=route.takes.__name__)}
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {JSON: {"schema": schema, "example": EXAMPLES[route.takes]}}
+        extra["requestBody"] = {"required": True, "content": content}
     return extra

@@ -3,13 +3,16 @@
 # ruff: noqa: ANN401 - JSON has no type
 
 import math
+import re
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
 MAX_DEPTH = 16
 MAX_PAYLOAD = 16 * 1024
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 class Strict(BaseModel):
@@ -20,7 +23,7 @@ class Strict(BaseModel):
 
 def printable(value: str) -> str:
     """Return *value* unless it has control characters; Postgres cannot store NUL at all."""
-    if any(ord(char) < ord(" ") and char not in "\t\n\r" for char in value):
+    if CONTROL.search(value):
         message = "control characters are not allowed"
         raise ValueError(message)
     return value
@@ -33,7 +36,7 @@ def modest(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
         if isinstance(item, float) and not math.isfinite(item):
             message = "numbers must be finite"
             raise ValueError(message)
-        text = str(item)
+        text = _written_out(item)
         size += len(text) + 1
         if depth > MAX_DEPTH or size > MAX_PAYLOAD:
             message = f"at most {MAX_DEPTH} levels and {MAX_PAYLOAD} characters"
@@ -42,11 +45,17 @@ def modest(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return value
 
 
+def _written_out(item: Any) -> str:
+    """Return *item* as Postgres stores it: numbers have all their digits, 1e300 has 301."""
+    return format(Decimal(repr(item)), "f") if isinstance(item, float) else str(item)
+
+
 def _walk(value: Any, depth: int) -> Iterator[tuple[int, Any]]:
     """Yield each key and each plain value, with its depth."""
     if depth > MAX_DEPTH:
         yield depth, ""
     elif isinstance(value, dict):
+        yield depth, ""
         for key, item in value.items():
             yield depth, key
             yield from _walk(item, depth + 1)

@@ -1,7 +1,9 @@
 """HTTP to another service through aiohttp, with explicit timeouts and a bounded connector."""
 
 import asyncio
+import json
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,13 +12,15 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from services.resilience import AttemptTimeout, Deadline, Edge, NotSent, OutcomeUnknown, Overloaded
+from services.resilience import AnsweredUnknown, AttemptTimeout, Deadline, Edge, NotSent, OutcomeUnknown, Overloaded
 from services.web.door import DEADLINE, SENT_AT
+from services.web.problems import NOT_DONE, RETRY_AFTER_MS
 
-MAX_BODY = 4 * 1024 * 1024
+MAX_ANSWER = 16 * 1024 * 1024  # a page of 200 widgets, each from a body of 64 KiB
 MARGIN_S = 0.02
 IDLE_S = 15.0
 UNAVAILABLE = 503
+DIGITS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,12 +44,20 @@ class Answer:
 
 
 class PushedBack(Overloaded):
-    """The service answered 503: the answer is kept, to be passed on as it is."""
+    """The service answered 503, nothing was done: the answer is kept, to be passed on as it is."""
 
     def __init__(self, answer: Answer) -> None:
-        """Keep the answer and its Retry-After."""
-        text = answer.headers.get("retry-after", "")
-        super().__init__("the service pushed back", retry_after=float(text) if text.isdigit() else None)
+        """Keep the answer and its hint."""
+        super().__init__("the service pushed back", retry_after=_hint(answer))
+        self.answer = answer
+
+
+class Doubted(AnsweredUnknown):
+    """The service answered 503 and does not say that nothing was done: the answer is kept."""
+
+    def __init__(self, answer: Answer) -> None:
+        """Keep the answer and its hint."""
+        super().__init__("the service does not know the outcome", retry_after=_hint(answer))
         self.answer = answer
 
 
@@ -63,8 +75,14 @@ class Upstream:
         """Return the answer, of whatever status; a 503 that stays one is an answer too."""
         try:
             return await self.edge.call(lambda left: self._attempt(call, left), deadline=deadline, safe=call.safe)
-        except PushedBack as error:
+        except (PushedBack, Doubted) as error:
             return error.answer
+
+    async def close(self) -> None:
+        """Close the connections; the next call would open new ones."""
+        session, self._session = self._session, None
+        if session:
+            await session.close()
 
     async def _attempt(self, call: Call, deadline: Deadline) -> Answer:
         try:
@@ -79,7 +97,7 @@ class Upstream:
             message = "the connection to the service was lost"
             raise OutcomeUnknown(message) from error
         if answer.status == UNAVAILABLE:
-            raise PushedBack(answer)
+            raise PushedBack(answer) if _not_done(answer) else Doubted(answer)
         return answer
 
     async def _send(self, call: Call, deadline: Deadline) -> Answer:
@@ -101,15 +119,17 @@ class Upstream:
             return Answer(status=response.status, headers=response.headers, body=body)
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        if self._integrity:
-            return await response.read()
-        chunks: list[bytes] = []
+        body = bytearray()
         try:
             async for chunk in response.content.iter_any():
-                chunks.append(chunk)  # noqa: PERF401 - what came before the error is kept
+                body += chunk
+                if len(body) > MAX_ANSWER:
+                    message = f"the answer is longer than {MAX_ANSWER} bytes"
+                    raise OutcomeUnknown(message)
         except aiohttp.ClientError:
-            pass
-        return b"".join(chunks)
+            if self._integrity:
+                raise
+        return bytes(body)
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -120,7 +140,27 @@ class Upstream:
                 auto_decompress=False,
                 skip_auto_headers=("user-agent", "content-type"),
             )
+            # aiohttp would send idempotent requests again by itself, past the budget and unseen.
+            self._session._retry_connection = False  # noqa: SLF001
         return self._session
+
+
+def _not_done(answer: Answer) -> bool:
+    """Tell whether a refusal promises that nothing was done."""
+    try:
+        document = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and document.get("outcome") == NOT_DONE
+
+
+def _hint(answer: Answer) -> float | None:
+    """Return the seconds after which the service wants to be asked again."""
+    for name, unit in ((RETRY_AFTER_MS, 1000), ("retry-after", 1)):
+        text = answer.headers.get(name, "")
+        if DIGITS.fullmatch(text):
+            return int(text) / unit
+    return None
 
 
 def _deadline_headers(left: float) -> dict[str, str]:

@@ -1,15 +1,11 @@
-"""Postgres through psycopg2, with a client-side deadline on everything that waits.
-
-`statement_timeout` and TCP keepalives do not end a wait in a black hole; a wait callback
-does. Inside the callback only raising is allowed: closing or cancelling there blocks.
-"""
+"""Postgres through psycopg2: a pool with threads of its own, and what its errors mean."""
 
 # ruff: noqa: ANN401 - the drivers are untyped
 
+import contextlib
 import math
 import random
 import select
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +16,8 @@ import psycopg2.extensions as ext
 from sqlalchemy import exc as pool_errors
 from sqlalchemy.pool import QueuePool
 
+from services.drivers.connecting import Connector
+from services.drivers.waiting import bounded, current
 from services.drivers.workers import Workers
 from services.profiles import PostgresTimes
 from services.resilience import (
@@ -29,6 +27,7 @@ from services.resilience import (
     NotSent,
     OutcomeUnknown,
     Overloaded,
+    ResilienceError,
     Switches,
     TokenBucket,
 )
@@ -36,14 +35,12 @@ from services.resilience import (
 T = TypeVar("T")
 Work = Callable[[ext.connection], T]
 
-TOO_BUSY = ("53",)  # insufficient resources: too many connections, out of memory, disk full
+NOT_NOW = ("53", "25006", "42P01", "42703", "58", "XX")  # full, a standby, not migrated yet, or broken
 UNDONE = ("40",)  # serialization failure, deadlock: rolled back, safe to repeat
 CANCELLED = "57014"
 LOCKED = "55P03"
 SHUT_DOWN = ("57P", "08")
 FOREVER_S = 86_400
-
-_now = threading.local()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,6 +64,7 @@ class PoolPolicy:
     validate: bool = True
     paced: bool = True
     autocommit_reads: bool = True
+    durable: bool = True
 
 
 class LockTimeout(Exception):  # noqa: N818 - an answer of the server, not a failure of it
@@ -92,6 +90,7 @@ def pool_policy(times: PostgresTimes, edge: str, size: int, borrow_s: float, swi
         validate=switches.on(f"{edge}.pool.validate"),
         paced=switches.on(f"{edge}.reconnect_jitter"),
         autocommit_reads=switches.on(f"{edge}.autocommit_reads"),
+        durable=switches.on(f"{edge}.durable_commit"),
     )
 
 
@@ -103,24 +102,47 @@ class Postgres:
         self._config = config
         self._policy = policy
         self._name = name
-        self._rng = rng
         self._workers = Workers(f"pg-{name}", policy.size)
-        self._pace = TokenBucket(rate=policy.times.connects_per_s, burst=float(policy.size), clock=time.monotonic)
-        self._pacing = threading.Lock()
+        self._connector = Connector(
+            self._dial,
+            size=policy.size,
+            pace=_pace(policy),
+            clock=time.monotonic,
+            rng=rng,
+        )
         self._pool = QueuePool(
-            self._connect,
+            lambda: self._connector.get(current()),
             pool_size=policy.size,
             max_overflow=0,
             timeout=policy.borrow_s,
             use_lifo=True,
             reset_on_return=None,
         )
-        ext.set_wait_callback(_wait)
 
     @property
     def in_use(self) -> int:
         """Return the number of connections taken from the pool."""
         return self._pool.checkedout()
+
+    @property
+    def opened(self) -> int:
+        """Return the number of connections opened so far."""
+        return self._connector.opened
+
+    @property
+    def failed(self) -> int:
+        """Return the number of connections that could not be opened so far."""
+        return self._connector.failed
+
+    async def warm(self) -> None:
+        """Open connections ahead of the first caller, if the server is there."""
+        with contextlib.suppress(ResilienceError):
+            await self.run(lambda _: None, Deadline.after(self._policy.times.connect_s, time.monotonic))
+
+    def close(self) -> None:
+        """Close what nobody uses."""
+        self._pool.dispose()
+        self._connector.close()
 
     async def read(self, work: Work[T], deadline: Deadline) -> T:
         """Run *work*, one statement that changes nothing, in one round trip."""
@@ -132,7 +154,10 @@ class Postgres:
         return await self._workers.run(lambda: self._run(work, deadline))
 
     def _run(self, work: Work[T], deadline: Deadline) -> T:
-        _now.deadline = deadline
+        with bounded(deadline):
+            return self._lend(work)
+
+    def _lend(self, work: Work[T]) -> T:
         fairy = self._borrow()
         try:
             result = work(fairy.dbapi_connection)
@@ -151,8 +176,17 @@ class Postgres:
             if not self._policy.validate or _quiet(fairy.dbapi_connection):
                 return fairy
             fairy.invalidate()
+            self._sweep()
         message = "every pooled connection was dead"
         raise NotSent(message)
+
+    def _sweep(self) -> None:
+        """Throw out every idle connection that is dead, so that it counts as missing and is replaced ahead."""
+        idle: Any = self._pool._pool  # noqa: SLF001 - SQLAlchemy shows it nowhere else
+        with idle.mutex:  # meanwhile nobody takes one
+            for record in idle.queue:
+                if record.dbapi_connection is not None and not _quiet(record.dbapi_connection):
+                    record.invalidate()
 
     def _take(self) -> Any:
         try:
@@ -169,29 +203,25 @@ class Postgres:
         else:
             fairy.close()
 
-    def _connect(self) -> Any:
-        if self._policy.paced:
-            self._await_turn(_deadline())
-        asked = _deadline()
-        _now.deadline = asked.within(self._policy.times.connect_s)
-        try:
-            connection = psycopg2.connect(**self._arguments())
-        except psycopg2.OperationalError as error:
-            raise _refused(error) from error
-        except AttemptTimeout as error:
-            message = "no connection in time"
-            raise NotSent(message) from error
-        finally:
-            _now.deadline = asked
-        connection.autocommit = True
+    def _dial(self, deadline: Deadline) -> ext.connection:
+        with bounded(deadline.within(self._policy.times.connect_s)):
+            try:
+                connection = psycopg2.connect(**self._arguments())
+                connection.autocommit = True
+            except psycopg2.Error as error:
+                raise _refused(error) from error
+            except AttemptTimeout as error:
+                message = "no connection in time"
+                raise NotSent(message) from error
         return connection
 
     def _arguments(self) -> dict[str, Any]:
         config, times = self._config, self._policy.times
         settings = {
-            "statement_timeout": times.statement_s,
-            "lock_timeout": times.lock_s,
-            "idle_in_transaction_session_timeout": times.idle_tx_s,
+            "statement_timeout": _milliseconds(times.statement_s),
+            "lock_timeout": _milliseconds(times.lock_s),
+            "idle_in_transaction_session_timeout": _milliseconds(times.idle_tx_s),
+            "synchronous_commit": "on" if self._policy.durable else "off",
         }
         return {
             "host": config.host,
@@ -200,23 +230,16 @@ class Postgres:
             "user": config.user,
             "password": config.password,
             "application_name": self._name,
-            "options": " ".join(f"-c {name}={_milliseconds(value)}" for name, value in settings.items()),
+            "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
             "keepalives_idle": 5,
             "keepalives_interval": 2,
             "keepalives_count": 3,
         }
 
-    def _await_turn(self, deadline: Deadline) -> None:
-        """Wait for leave to open one more connection, a little longer than necessary."""
-        while True:
-            with self._pacing:
-                if self._pace.take():
-                    return
-                wait = self._pace.wait_s() * self._rng.uniform(1.0, 2.0)
-            if wait >= deadline.remaining():
-                message = "too many new connections at once"
-                raise BulkheadFull(message, retry_after=wait)
-            threading.Event().wait(wait)
+
+def _pace(policy: PoolPolicy) -> TokenBucket | None:
+    burst = float(policy.size)
+    return TokenBucket(rate=policy.times.connects_per_s, burst=burst, clock=time.monotonic) if policy.paced else None
 
 
 def in_transaction(work: Work[T]) -> Work[T]:
@@ -243,38 +266,22 @@ def translate(error: BaseException) -> BaseException:  # noqa: PLR0911 - a table
         return LockTimeout()
     if code == CANCELLED:
         return AttemptTimeout("statement timeout")
-    if code.startswith(TOO_BUSY):
-        return Overloaded("the database is out of resources", retry_after=1.0)
+    if code.startswith(NOT_NOW):
+        return Overloaded("the database cannot do it now", retry_after=1.0)
     if code.startswith(UNDONE):
         return NotSent("the transaction was rolled back by the server")
-    lost = isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
-    if code.startswith(SHUT_DOWN) or (lost and not code):
+    ours = isinstance(error, psycopg2.ProgrammingError | psycopg2.DataError | psycopg2.IntegrityError)
+    if code.startswith(SHUT_DOWN) or not (code or ours):
         return OutcomeUnknown("the connection was lost")
     return error
 
 
-def _refused(error: psycopg2.OperationalError) -> NotSent | Overloaded:
+def _refused(error: psycopg2.Error) -> NotSent | Overloaded:
     # While connecting libpq gives no SQLSTATE, only the server's text.
     text = str(error)
     if "too many clients" in text or "remaining connection slots" in text:
         return Overloaded("the database takes no more connections", retry_after=1.0)
     return NotSent("the database cannot be reached")
-
-
-def _wait(connection: ext.connection) -> None:
-    deadline = _deadline()
-    poller = select.poll()
-    while (state := connection.poll()) != ext.POLL_OK:
-        poller.register(connection.fileno(), select.POLLOUT if state == ext.POLL_WRITE else select.POLLIN)
-        left = deadline.remaining()
-        if not poller.poll(None if math.isinf(left) else left * 1000):
-            message = "no answer from the database in time"
-            raise AttemptTimeout(message)
-
-
-def _deadline() -> Deadline:
-    known: Deadline | None = getattr(_now, "deadline", None)
-    return known or Deadline.never(time.monotonic)
 
 
 def _quiet(connection: ext.connection) -> bool:

@@ -6,12 +6,13 @@ and an INCR can count twice.
 
 # ruff: noqa: ANN401 - the drivers are untyped
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Connection, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, MaxConnectionsError, RedisError, ResponseError
@@ -42,6 +43,34 @@ class RedisConfig:
     password: str
 
 
+class _Connection(Connection):
+    """A connection that sends without making a task for it, and knows when it was reset.
+
+    redis-py bounds each send with `asyncio.wait_for`, which costs as much as the send itself and
+    on Python 3.11 swallows cancellations (https://github.com/python/cpython/issues/86296).
+    """
+
+    async def can_read(self) -> bool:
+        """Tell the pool whether this needs replacing: redis-py sees an end of the stream, but not a reset."""
+        reader = self._reader
+        return bool(reader and reader.exception()) or await super().can_read()
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        """Send within the socket timeout, or raise redis-py's own error."""
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        seconds, self.socket_timeout = self.socket_timeout, None
+        try:
+            async with asyncio.timeout(seconds):
+                await super().send_packed_command(command, check_health=check_health)
+        except TimeoutError:
+            raise RedisTimeoutError from None
+        except RuntimeError as error:  # uvloop's word for a connection that is closed already
+            raise RedisConnectionError from error
+        finally:
+            self.socket_timeout = seconds
+
+
 class RedisStore:
     """One edge to Redis. Nothing is opened before the first use."""
 
@@ -49,14 +78,14 @@ class RedisStore:
         """Set up the pool with the limits of the edge's policy."""
         self.edge = edge
         self._pool = BlockingConnectionPool(
+            connection_class=_Connection,
             host=config.host,
             port=config.port,
             password=config.password or None,
             max_connections=edge.policy.bulkhead.limit,
             timeout=edge.policy.bulkhead.wait_s,
             protocol=2,
-            lib_name=None,
-            lib_version=None,
+            driver_info=None,
             **_timeouts(edge),
         )
         self._redis = Redis(connection_pool=self._pool)
@@ -73,10 +102,13 @@ class RedisStore:
     async def ask(self, command: Callable[[Redis], Awaitable[T]], deadline: Deadline, *, safe: bool = False) -> T:
         """Run *command* with a client; safe: repeating it does no harm."""
 
-        async def attempt(_: Deadline) -> T:
+        async def attempt(deadline: Deadline) -> T:
+            left = deadline.remaining()
             try:
-                return await command(self._redis)
-            except (RedisError, OSError) as error:
+                # redis-py's own timeouts are for one round trip: connecting, and pipelines, are several.
+                async with asyncio.timeout(None if math.isinf(left) else left):
+                    return await command(self._redis)
+            except (RedisError, OSError, ValueError) as error:  # redis-py: nonsense where a number should be
                 raise translate(error) from error
 
         return await self.edge.call(attempt, deadline=deadline, safe=safe)
@@ -105,14 +137,14 @@ def _timeouts(edge: Edge) -> dict[str, Any]:
 
 
 def translate(error: Exception) -> Exception:
-    """Return what *error* of redis-py means to a caller; other errors as they are."""
+    """Return what *error* of redis-py means to a caller."""
     if isinstance(error, MaxConnectionsError):
         return BulkheadFull("no connection to the cache became free", retry_after=0.1)
     if isinstance(error, BusyLoadingError):
         return Overloaded("the cache is loading", retry_after=1.0)
-    if isinstance(error, RedisTimeoutError):
+    if isinstance(error, RedisTimeoutError | TimeoutError):
         return AttemptTimeout("no answer from the cache in time")
-    if isinstance(error, ResponseError):
-        return error
+    if isinstance(error, ResponseError):  # out of memory, read-only, cannot save, not permitted
+        return Overloaded(f"the cache refused: {error}", retry_after=1.0)
     refused = isinstance(error.__cause__, ConnectionRefusedError) or "Error 111" in str(error)
     return NotSent("the cache cannot be reached") if refused else OutcomeUnknown("the cache was lost")

@@ -63,7 +63,7 @@ class Forwarder:
             await self._admit(route, request, deadline)
             body = await requests.read_body(request, limit)
             requests.idempotency_key(request)
-            return _response(await self._upstream.call(_call(request, body), deadline))
+            return _response(await self._upstream.call(_call(route, request, body), deadline))
 
         return handle
 
@@ -86,9 +86,10 @@ def routers(widgets: Forwarder, security: Forwarder) -> list[APIRouter]:
     ]
 
 
-def _call(request: Request, body: bytes) -> Call:
+def _call(route: contract.Route, request: Request, body: bytes) -> Call:
     headers = {name: request.headers[name] for name in TAKEN_ALONG if name in request.headers}
     headers["x-request-id"] = request.scope["request_id"]
+    keyed = "key" in route.parameters and "idempotency-key" in headers
     path = request.scope["raw_path"].decode("ascii", "replace")
     query = request.scope["query_string"].decode("ascii", "replace")
     return Call(
@@ -96,7 +97,7 @@ def _call(request: Request, body: bytes) -> Call:
         path=f"{path}?{query}" if query else path,
         headers=headers,
         body=body,
-        safe=request.method in REPEATABLE or "idempotency-key" in headers,
+        safe=request.method in REPEATABLE or keyed,
     )
 
 

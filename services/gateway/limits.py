@@ -35,6 +35,8 @@ class Limit:
         self._redis = redis
         self._policy = policy
         self._count = redis.script(COUNT)
+        self.refused = 0
+        self.local = 0
         self._local = KeyedBuckets(rate=policy.most / policy.window_s, burst=policy.most, clock=time.monotonic)
 
     async def check(self, client: str, deadline: Deadline) -> None:
@@ -46,8 +48,10 @@ class Limit:
         except (DependencyFailed, Rejected):
             if not self._policy.local_fallback:
                 raise
+            self.local += 1
             allowed = self._local.of(client).take()
         if not allowed:
+            self.refused += 1
             message = "too many requests"
             raise RateLimited(message, retry_after=self._policy.window_s)
 

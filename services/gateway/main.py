@@ -68,19 +68,35 @@ def build(env: Environment) -> serving.Service:
     redis = RedisStore(told.redis, edges.make("redis", REDIS))
     metrics.pool.labels(REDIS).set_function(lambda: float(redis.in_use))
     revocations = _revocations(told, redis)
+    verify = verifier(common, security, metrics)
     gate = Gate(
-        verify=verifier(common, security),
+        verify=verify,
         revocations=revocations,
         general=Limit(redis, _limit("general", told.rate_per_s, 1.0, switches)),
         logins=Limit(redis, _limit("logins", told.logins_per_min, MINUTE_S, switches)),
     )
+    _show(metrics, gate)
     return application.assemble(
         common,
-        health=Health(service=SERVICE, edges=edges.all, deep=lambda: _reachable(widgets)),
+        health=Health(
+            service=SERVICE, edges=edges.all, notes=lambda: _notes(revocations), deep=lambda: _reachable(widgets)
+        ),
         metrics=metrics,
         routers=routers(Forwarder(widgets, gate), Forwarder(security, gate)),
-        background=[revocations.run] if revocations else [],
+        background=[*verify.background, *([revocations.run] if revocations else [])],
     )
+
+
+def _show(metrics: Metrics, gate: Gate) -> None:
+    for limit, name in ((gate.general, "requests"), (gate.logins, "logins")):
+        metrics.show(f"rate_limit_{name}_refused_total", "Asked too often", lambda limit=limit: limit.refused)
+        metrics.show(f"rate_limit_{name}_local_total", "Counted without Redis", lambda limit=limit: limit.local)
+    if gate.revocations:
+        metrics.show("revocations_age_seconds", "Since what is known was published", gate.revocations.age_s)
+
+
+def _notes(revocations: Revocations | None) -> list[str]:
+    return [f"{SERVICE}.revocations"] if revocations and revocations.stale() else []
 
 
 def _revocations(told: Settings, redis: RedisStore) -> Revocations | None:

@@ -4,6 +4,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from typing import Any
 
@@ -21,7 +22,9 @@ class Revocations:
     """What is revoked, as of the last complete copy.
 
     A revoked token can be used until the next copy arrives. Without fresh copies reading
-    goes on, but after the grace nothing that changes something is let through.
+    goes on, but after the grace, and before the first copy, nothing that changes something
+    is let through. A copy is as old as what was published: the mark in Redis says when the
+    security service read the record, by a clock that must agree with ours as for tokens.
     """
 
     def __init__(
@@ -32,14 +35,16 @@ class Revocations:
         grace_s: float,
         enforce_grace: bool = True,
         clock: Clock = time.monotonic,
+        wall: Clock = time.time,
     ) -> None:
-        """Copy every *pause_s* seconds; the grace runs from now until the first copy."""
+        """Copy every *pause_s* seconds; *wall* gives the seconds since 1970."""
         self._redis = redis
         self._pause_s = pause_s
         self._grace_s = grace_s
         self._enforce_grace = enforce_grace
         self._clock = clock
-        self._synced_at = clock()
+        self._wall = wall
+        self._synced_at = -math.inf
         self._not_before: dict[str, float] = {}
 
     def check(self, principal: Principal, *, changes: bool) -> None:
@@ -52,8 +57,12 @@ class Revocations:
             raise Problem(503, "revocations-unknown", headers=headers, outcome="not-done")
 
     def stale(self) -> bool:
-        """Tell whether the last complete copy is older than the grace."""
-        return self._clock() - self._synced_at > self._grace_s
+        """Tell whether what was last copied is older than the grace."""
+        return self.age_s() > self._grace_s
+
+    def age_s(self) -> float:
+        """Return the seconds since the security service read what was last copied; infinite before."""
+        return self._clock() - self._synced_at
 
     async def run(self) -> None:
         """Copy for ever."""
@@ -64,20 +73,20 @@ class Revocations:
 
     async def sync(self) -> None:
         """Copy once; a Redis without the mark has lost its data, and is no copy."""
-        started = self._clock()
+        started, moment = self._clock(), self._wall()
         deadline = Deadline.after(ROUND_S, time.monotonic)
 
         async def copy(redis: Any) -> tuple[Any, Any]:
             pipeline = redis.pipeline(transaction=False)
             pipeline.get(MARK)
-            pipeline.zrangebyscore(REVOCATIONS, time.time(), "+inf")
+            pipeline.zrangebyscore(REVOCATIONS, moment, "+inf")
             mark, members = await pipeline.execute()
             return mark, members
 
         mark, members = await self._redis.ask(copy, deadline, safe=True)
         if mark is None:
             return
-        self._synced_at = started
+        self._synced_at = started - max(0.0, moment - float(mark))
         self._not_before = _newest(members)
 
 

@@ -1,6 +1,6 @@
 """The HTTP side of ORB Core: health, the published reference, and what memory holds."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -41,17 +41,23 @@ class MemoryCollector:
         yield CounterMetricFamily(
             "orb_memory_lock_refusals", "Blocks the system would not lock", value=seen.lock_refusals
         )
+        yield CounterMetricFamily("orb_repeated_creates", "Creates that were there", value=self._store.repeats)
         yield GaugeMetricFamily("orb_memory_live_bytes", "Bytes mapped now", value=seen.live_bytes)
         yield GaugeMetricFamily("orb_memory_live_objects", "Objects alive now", value=seen.live_objects)
 
 
-def routes(store: ObjectStore, ior: str) -> APIRouter:
-    """Return `/ready`, `/ior`, `/memory` and `/objects`."""
+def routes(store: ObjectStore, ior: str, taken: Callable[[], Awaitable[bool]]) -> APIRouter:
+    """Return `/ready`, `/ior`, `/memory` and `/objects`; *taken* tells whether calls are taken."""
     router = APIRouter(tags=["orb"])
 
     @router.get("/ready", summary="The ORB takes calls")
     async def ready() -> Response:
-        return JSONResponse({"status": "ok", "service": SERVICE, "degraded": []})
+        up = await taken()
+        degraded = [] if up else [f"{SERVICE}.iiop"]
+        if store.memory.counters.zeroize_failures:
+            degraded.append(f"{SERVICE}.zeroize")
+        word = "down" if not up else "degraded" if degraded else "ok"
+        return JSONResponse({"status": word, "service": SERVICE, "degraded": degraded}, 200 if up else 503)
 
     @router.get("/ior", summary="The reference that clients use", response_class=PlainTextResponse)
     async def show_ior() -> str:

@@ -1,6 +1,9 @@
 """Start ORB Core: the ORB on one port, HTTP on another, metrics on a third."""
 
-from dataclasses import dataclass
+import asyncio
+import logging
+import os
+from dataclasses import dataclass, replace
 
 from services.orb_core import api
 from services.orb_core.memory import NativeMemory
@@ -12,6 +15,7 @@ from services.web.health import Health
 from services.web.metrics import Metrics
 
 SERVICE = "orb-core"
+PROBE_S = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +31,10 @@ class Settings:
 def main() -> None:
     """Serve until SIGTERM."""
     serving.start(build)
+    # All is answered. Threads of the ORB that are on their way out would meet the end of Python, and
+    # omniORB aborts when they do: leave without it.
+    logging.shutdown()
+    os._exit(0)
 
 
 def settings(env: Environment) -> Settings:
@@ -50,14 +58,26 @@ def build(env: Environment) -> serving.Service:
     told = settings(env)
     on = told.common.switches.on
     store = ObjectStore(NativeMemory(zeroize=on("orb-core.zeroize")), dedup=on("orb-core.dedup"))
-    ior = activate(store, told.iiop, told.publish)
+    ior, finish = activate(store, told.iiop, told.publish)
     metrics = Metrics()
     metrics.registry.register(api.MemoryCollector(store))
-    health = Health(service=SERVICE, edges=())
-    return application.assemble(
+    health = Health(service=SERVICE, edges=(), deep=lambda: _reachable(told.publish))
+    served = application.assemble(
         told.common,
         health=health,
         metrics=metrics,
-        routers=[api.routes(store, ior)],
+        routers=[api.routes(store, ior, lambda: _reachable(told.iiop))],
         more_addresses=[told.metrics],
     )
+    return replace(served, finish=finish)
+
+
+async def _reachable(address: Address) -> bool:
+    """Dial an address. A readiness check may; a liveness check that dials is naive."""
+    try:
+        async with asyncio.timeout(PROBE_S):
+            _, writer = await asyncio.open_connection(address.host, address.port)
+    except OSError:  # a timeout is one too
+        return False
+    writer.close()
+    return True

@@ -55,6 +55,7 @@ class NativeMemory:
 
     zeroize: bool = True
     counters: Counters = field(default_factory=Counters)
+    _unclean: list[Block] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def allocate(self, payload: bytes, *, critical: bool) -> Block:
@@ -87,6 +88,7 @@ class NativeMemory:
     def _count(self, block: Block, capacity: int, *, clean: bool, wiped: bool) -> None:
         counters = self.counters
         if not clean:
+            self._unclean.append(block)  # or it would be unmapped, unwiped, once nobody knows it
             counters.zeroize_failures += 1
             return
         counters.deallocations += 1

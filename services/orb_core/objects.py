@@ -12,7 +12,7 @@ from services.orb_core.memory import Block, NativeMemory
 MAX_PAYLOAD = 64 * 1024
 MAX_ID = 64
 MAX_REVISION = 2**31 - 1
-KEYS_REMEMBERED = 100_000
+KEYS_REMEMBERED = 10_000  # a repeat comes within seconds, and their memory must stay small
 
 
 class ObjectError(Exception):
@@ -69,6 +69,17 @@ class NativeObject:
     block: Block
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """A native object as it was at one moment: its block may be gone by now, the payload is a copy."""
+
+    widget_id: str
+    native_id: str
+    revision: int
+    critical: bool
+    payload: bytes
+
+
 class ObjectStore:
     """Create, read, update and remove native objects. Safe for threads.
 
@@ -81,6 +92,7 @@ class ObjectStore:
         self.boot_id = secrets.token_hex(8)
         self.memory = memory
         self.notified = 0
+        self.repeats = 0
         self._dedup = dedup
         self._objects: dict[str, list[NativeObject]] = {}
         self._ids: list[str] = []
@@ -88,34 +100,35 @@ class ObjectStore:
         self._serial = itertools.count(1)
         self._lock = threading.RLock()
 
-    def create(self, wanted: Wanted) -> NativeObject:
+    def create(self, wanted: Wanted) -> View:
         """Return the object of the widget, made now unless it is there already."""
         wanted.check()
         with self._lock:
             there = self._objects.get(wanted.widget_id)
             if there and self._dedup:
-                return self._catch_up(there[0], wanted)
+                self.repeats += 1
+                return _view(self._catch_up(there[0], wanted))
             made = self._make(wanted)
             self._objects.setdefault(wanted.widget_id, []).append(made)
             if not there:
                 bisect.insort(self._ids, wanted.widget_id)
-            return made
+            return _view(made)
 
-    def get(self, widget_id: str) -> NativeObject:
+    def get(self, widget_id: str) -> View:
         """Return the object of the widget."""
         with self._lock:
-            return self._one(widget_id)
+            return _view(self._one(widget_id))
 
-    def update(self, wanted: Wanted) -> NativeObject:
+    def update(self, wanted: Wanted) -> View:
         """Replace the object by a later revision; the same operation again changes nothing."""
         wanted.check()
         with self._lock:
             there = self._one(wanted.widget_id)
             if self._repeated(wanted.key):
-                return there
+                return _view(there)
             if there.revision >= wanted.revision:
                 raise StaleError(there.revision)
-            return self._replace(there, wanted)
+            return _view(self._replace(there, wanted))
 
     def remove(self, widget_id: str, key: str) -> None:
         """Release the objects of the widget; the same operation again finds nothing to do."""
@@ -168,3 +181,13 @@ class ObjectStore:
         self._done[key] = None
         while len(self._done) > KEYS_REMEMBERED:
             self._done.popitem(last=False)
+
+
+def _view(item: NativeObject) -> View:
+    return View(
+        widget_id=item.widget_id,
+        native_id=item.native_id,
+        revision=item.revision,
+        critical=item.block.critical,
+        payload=item.block.payload,
+    )

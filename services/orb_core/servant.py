@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from omniORB import CORBA
 
 from services.idl import OrbCore, OrbCore__POA
-from services.orb_core.objects import InvalidError, NativeObject, NotFoundError, ObjectStore, StaleError, Wanted
+from services.orb_core.objects import InvalidError, NativeObject, NotFoundError, ObjectStore, StaleError, View, Wanted
 from services.web.environment import Address
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 KEY = b"WidgetFactory"
-THREADS = "16"
+OWN_THREAD, SHARED = "24", "16"
 MAX_PAGE = 1000
 MAX_ECHO = 1024 * 1024
 
@@ -80,8 +80,10 @@ class WidgetFactoryServant(OrbCore__POA.WidgetFactory):  # type: ignore[misc]
         self._store.notified += 1
 
 
-def activate(store: ObjectStore, listen: Address, publish: Address) -> str:
-    """Start the ORB, serve *store* on *listen*, and return the IOR that clients will see.
+def activate(store: ObjectStore, listen: Address, publish: Address) -> tuple[str, Callable[[], None]]:
+    """Start the ORB, serve *store* on *listen*; return the IOR that clients will see, and how to end.
+
+    To end is to take no new calls and to wait until those that have begun are answered.
 
     Two references lead to the servant: a well-known one for the first contact (its key is
     the same after a restart) and the published one, which dies with the process, so that
@@ -96,7 +98,7 @@ def activate(store: ObjectStore, listen: Address, publish: Address) -> str:
     for poa in (root, well_known):
         poa._get_the_POAManager().activate()  # noqa: SLF001 - CORBA's name for it
     ior: str = orb.object_to_string(servant.reference)
-    return ior
+    return ior, lambda: orb.shutdown(True)  # noqa: FBT003 - CORBA's `wait_for_completion`
 
 
 def _orb(listen: Address, publish: Address) -> tuple[Any, Any]:
@@ -105,7 +107,11 @@ def _orb(listen: Address, publish: Address) -> tuple[Any, Any]:
         "orb-core",
         "-ORBendPoint", f"giop:tcp:{listen}",
         "-ORBendPointPublish", f"giop:tcp:{publish}",
-        "-ORBmaxServerThreadPoolSize", THREADS,
+        # The first connections have a thread each: no stranger's half message can hold up an old client.
+        # Those beyond share a few, so that the threads are bounded whoever comes.
+        "-ORBthreadPerConnectionUpperLimit", OWN_THREAD,
+        "-ORBthreadPerConnectionLowerLimit", OWN_THREAD,
+        "-ORBmaxServerThreadPoolSize", SHARED,
         "-ORBtraceLevel", "0",
     ]  # fmt: skip
     try:
@@ -140,9 +146,9 @@ def _wanted(spec: Any) -> Wanted:
     )
 
 
-def _view(item: NativeObject) -> Any:
-    return OrbCore.View(item.widget_id, item.native_id, item.revision, item.block.critical, item.block.payload)
+def _view(item: View) -> Any:
+    return OrbCore.View(item.widget_id, item.native_id, item.revision, item.critical, item.payload)
 
 
-def _brief(item: NativeObject) -> Any:
+def _brief(item: View | NativeObject) -> Any:
     return OrbCore.Brief(item.widget_id, item.revision)

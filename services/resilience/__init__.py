@@ -10,6 +10,7 @@ from services.resilience.bulkhead import Bulkhead, BulkheadPolicy
 from services.resilience.deadline import Clock, Deadline
 from services.resilience.edge import Edge, EdgeObserver, EdgePolicy
 from services.resilience.errors import (
+    AnsweredUnknown,
     AttemptTimeout,
     BreakerOpen,
     BulkheadFull,
@@ -30,6 +31,7 @@ from services.resilience.stale import Known, StaleCache
 from services.resilience.switches import Switches, UnknownSafeguardError
 
 __all__ = [
+    "AnsweredUnknown",
     "AttemptTimeout",
     "BreakerOpen",
     "BreakerPolicy",

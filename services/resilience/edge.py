@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, TypeVar
 
-from services.resilience.breaker import BreakerPolicy, CircuitBreaker, State
+from services.resilience.breaker import BreakerPolicy, CircuitBreaker, State, Ticket
 from services.resilience.budget import BudgetPolicy, RetryBudget
 from services.resilience.bulkhead import Bulkhead, BulkheadPolicy
 from services.resilience.deadline import Clock, Deadline
 from services.resilience.errors import (
+    AnsweredUnknown,
     AttemptTimeout,
     DependencyFailed,
     OutcomeUnknown,
@@ -25,6 +26,7 @@ from services.resilience.errors import (
 from services.resilience.retry import Retrier, RetryPolicy
 
 T = TypeVar("T")
+NEARLY = 0.9  # drivers count whole milliseconds, and some give up a little early
 Attempt = Callable[[Deadline], Awaitable[T]]
 """One try at the driver, which must give up at the deadline it is handed."""
 
@@ -98,6 +100,9 @@ class Edge:
             error.edge = error.edge or self.name
             self._observer.finished(_outcome(error))
             raise error from None
+        except Exception:
+            self._observer.finished("ok")  # an answer we do not like is still an answer
+            raise
         self._observer.finished("ok")
         return result
 
@@ -125,13 +130,13 @@ class Edge:
         try:
             result = await self._drive(attempt, total)
         except DependencyFailed as error:
-            self._judge(error)(ticket)
+            self._judge(error, total)(ticket)
             raise
         except Rejected:
             self.breaker.cancel(ticket)
             raise
         except Exception:
-            self.breaker.succeed(ticket)  # an answer we do not like is still an answer
+            self.breaker.succeed(ticket)
             raise
         except BaseException:
             self.breaker.cancel(ticket)
@@ -139,10 +144,18 @@ class Edge:
         self.breaker.succeed(ticket)
         return result
 
-    def _judge(self, error: DependencyFailed) -> Callable[..., None]:
+    def _judge(self, error: DependencyFailed, total: Deadline) -> Callable[[Ticket], None]:
         # A dependency that says "one of mine is down" quickly is itself well: see S2S-09.
-        spared = self.policy.ignore_overload and isinstance(error, Overloaded)
-        return self.breaker.succeed if spared else self.breaker.fail
+        if self.policy.ignore_overload and isinstance(error, Overloaded | AnsweredUnknown):
+            return self.breaker.succeed
+        out_of_time = isinstance(error, AttemptTimeout) or total.expired()
+        return self._unless_hurried if out_of_time else self.breaker.fail
+
+    def _unless_hurried(self, ticket: Ticket) -> None:
+        """Report a silence, unless the caller left before an answer could be called slow: that is his doing."""
+        patience_s = min(self.policy.attempt_s, self.policy.breaker.slow_s)
+        hurried = self._clock() - ticket.started < NEARLY * patience_s
+        (self.breaker.cancel if hurried else self.breaker.fail)(ticket)
 
     async def _drive(self, attempt: Attempt[T], total: Deadline) -> T:
         self._observer.attempted()

@@ -11,7 +11,8 @@ ResilienceError
     ├── NotSent           it certainly had no effect: safe to repeat
     ├── Overloaded        it said "not now": no effect, do not hurry back
     └── OutcomeUnknown    it may have had its effect: repeat only what is idempotent
-        └── AttemptTimeout
+        ├── AttemptTimeout
+        └── AnsweredUnknown   it says itself that it does not know
 
 Everything else that comes out of an attempt is an *answer* of a living dependency
 ("no such widget", "version conflict") and passes through untouched.
@@ -70,3 +71,7 @@ class OutcomeUnknown(DependencyFailed):
 
 class AttemptTimeout(OutcomeUnknown):
     """No reply within the time of one attempt."""
+
+
+class AnsweredUnknown(OutcomeUnknown):
+    """The dependency answered that it does not know: it is itself well."""

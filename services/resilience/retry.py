@@ -11,7 +11,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from services.resilience.budget import RetryBudget
 from services.resilience.deadline import Deadline
-from services.resilience.errors import DependencyFailed, NotSent, OutcomeUnknown, Overloaded, Rejected
+from services.resilience.errors import DependencyFailed, NotSent, OutcomeUnknown, Overloaded, Rejected, ResilienceError
 
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
@@ -48,6 +48,8 @@ class Retrier:
         self.policy = policy
         self.budget = budget
         self.retries = 0
+        self.waited_s = 0.0
+        self.waited_squares = 0.0
         self._rng = rng
         self._sleep = sleep
 
@@ -65,6 +67,16 @@ class Retrier:
         hopeless: asked before each repeat; true ends it at once, without a wait.
         """
         self.budget.deposit()
+        try:
+            return await attempt()  # nearly always good: without the machinery below, 8 % of a cached read
+        except Exception as error:  # noqa: BLE001 - tenacity is told of it, and decides
+            met = [error]
+
+        async def again() -> T:
+            if met:
+                raise met.pop()
+            return await attempt()
+
         retrying = AsyncRetrying(
             sleep=self._sleep,
             stop=stop_after_attempt(self.policy.attempts if self.policy.enabled else 1),
@@ -73,7 +85,7 @@ class Retrier:
             before_sleep=lambda state: self._before_sleep(state, deadline),
             reraise=True,
         )
-        return await retrying(attempt)
+        return await retrying(again)
 
     def _worth_it(self, error: BaseException, *, safe: bool) -> bool:
         if not self.policy.classify:
@@ -89,20 +101,23 @@ class Retrier:
         return max(wait, hint) if self.policy.honour_retry_after else wait
 
     def _hint(self, error: BaseException) -> float:
-        if not isinstance(error, Overloaded):
-            return 0.0
-        return math.inf if error.retry_after is None else error.retry_after
+        hint = error.retry_after if isinstance(error, ResilienceError) else None
+        if hint is None:
+            return math.inf if isinstance(error, Overloaded) else 0.0
+        return hint
 
     def _before_sleep(self, state: RetryCallState, deadline: Deadline) -> None:
         wait = state.upcoming_sleep
         if wait >= deadline.remaining() or not self.budget.withdraw():
             raise _error_of(state)
         self.retries += 1
+        self.waited_s += wait
+        self.waited_squares += wait**2
 
 
 def _error_of(state: RetryCallState) -> BaseException:
     error = state.outcome.exception() if state.outcome else None
-    if error is None:  # pragma: no cover - tenacity calls us only after an error
+    if error is None:  # tenacity calls us only after an error
         message = "a retry without an error"
         raise AssertionError(message)
     return error

@@ -14,6 +14,7 @@ class SingleFlight(Generic[T]):
         """Start with nothing in flight."""
         self._enabled = enabled
         self._flights: dict[Hashable, asyncio.Task[T]] = {}
+        self.joined = 0
 
     async def do(self, key: Hashable, fetch: Callable[[], Awaitable[T]]) -> T:
         """Return what *fetch* returns, fetching once for all who ask meanwhile.
@@ -28,6 +29,8 @@ class SingleFlight(Generic[T]):
             flight = asyncio.ensure_future(_run(fetch))
             self._flights[key] = flight
             flight.add_done_callback(lambda done: self._landed(key, done))
+        else:
+            self.joined += 1
         return await asyncio.shield(flight)
 
     def _landed(self, key: Hashable, flight: asyncio.Task[T]) -> None:

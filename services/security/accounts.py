@@ -11,14 +11,16 @@ from uuid import UUID, uuid4
 
 import psycopg2.errors
 
+from services import plants
 from services.contract.auth import Credentials, TokensOut, UserOut
 from services.resilience import Deadline
 from services.security import sql
-from services.security.keys import ACCESS_S, KeyRing
+from services.security.keys import KeyRing
 from services.security.passwords import Passwords
 from services.security.store import Store
+from services.security.strangers import Strangers
 from services.web.problems import Problem
-from services.web.tokens import Principal, unauthorized
+from services.web.tokens import ACCESS_S, Principal, unauthorized
 
 REFRESH_S = 7 * 86_400
 MOST_FAILURES = 5
@@ -39,10 +41,12 @@ class _User:
     """A user as the login finds him."""
 
     id: str
-    role: str
-    password_hash: str
-    locked: bool
+    password_hash: str | None
     locked_s: float
+    failures: int
+
+
+_NOBODY = _User(id=str(UUID(int=0)), password_hash=None, locked_s=0.0, failures=0)
 
 
 class Accounts:
@@ -54,9 +58,15 @@ class Accounts:
         self._keys = keys
         self._passwords = passwords
         self._policy = policy
+        self._strangers = Strangers(most=MOST_FAILURES, lock_s=LOCK_S, clock=time.monotonic)
+        self.reuses = 0
+        self.failures = 0
 
     async def register(self, wanted: Credentials, deadline: Deadline) -> UserOut:
         """Make a user with the first role."""
+        look_first = plants.on(plants.LOOK_THEN_REGISTER)
+        if look_first and await self._find(wanted.email, deadline):
+            raise Problem(409, "email-taken", "somebody is registered with this address")
         values = {
             "id": str(uuid4()),
             "email": wanted.email,
@@ -64,9 +74,10 @@ class Accounts:
             "role": self._policy.first_role,
         }
         try:
-            found = await self._store.write(sql.REGISTER, values, deadline)
+            found = await self._store.write(sql.OVERWRITE if look_first else sql.REGISTER, values, deadline)
         except psycopg2.errors.UniqueViolation:
             raise Problem(409, "email-taken", "somebody is registered with this address") from None
+        self._strangers.forget(wanted.email)
         return _user_out(found[0])
 
     async def bootstrap(self, email: str, password: str, deadline: Deadline) -> None:
@@ -78,15 +89,18 @@ class Accounts:
     async def login(self, given: Credentials, deadline: Deadline) -> TokensOut:
         """Return a pair of tokens, or the problem."""
         user = await self._find(given.email, deadline)
-        if user is not None:
-            _check_lock(user)
-            await self._count_attempt(user, deadline)
+        _check_lock(user.locked_s if user else self._strangers.locked_s(given.email))
+        await self._count_attempt(user, given.email, deadline)
         stored = user.password_hash if user else None
         if not await self._passwords.check(given.password, stored, deadline) or user is None:
-            await self._count_failure(user, deadline)
-            raise unauthorized("credentials-wrong", "e-mail address or password is wrong")
+            self.failures += 1
+            await self._count_failure(user, given.email, deadline)
+            raise _credentials_wrong()
         values = {"id": user.id, "family": str(uuid4()), "forgive": self._policy.credentials_only}
-        return await self._give(sql.LOGIN, values, user.id, user.role, deadline)
+        try:
+            return await self._give(sql.LOGIN, values, deadline)
+        except LookupError:  # he was deleted in this very moment
+            raise _credentials_wrong() from None
 
     async def refresh(self, token: str, deadline: Deadline) -> TokensOut:
         """Exchange a refresh token for a new pair; a second use revokes the whole family."""
@@ -94,7 +108,7 @@ class Accounts:
         found = await self._store.read(sql.GIVEN_OUT, {"old": old}, deadline)
         if not found:
             raise unauthorized("refresh-invalid", "the refresh token is not valid")
-        family, user_id, role, used, dead = found[0]
+        family, user_id, used, dead = found[0]
         if used and self._policy.reuse_detection:
             await self._revoke_family(family, deadline)
             raise unauthorized("refresh-reused", "the refresh token was used before; log in again")
@@ -102,14 +116,14 @@ class Accounts:
             raise unauthorized("refresh-invalid", "the refresh token is not valid")
         values = {"id": user_id, "old": old, "once": self._policy.reuse_detection}
         try:
-            return await self._give(sql.ROTATE, values, user_id, role, deadline)
+            return await self._give(sql.ROTATE, values, deadline)
         except LookupError:  # somebody else used it in this very moment
             await self._revoke_family(family, deadline)
             raise unauthorized("refresh-reused", "the refresh token was used before; log in again") from None
 
     async def logout(self, principal: Principal, deadline: Deadline) -> None:
         """Revoke the access token and the refresh tokens of its login."""
-        values = {"id": principal.user_id, "access": principal.token_id, **_now()}
+        values = {"id": principal.user_id, "access": principal.token_id, "access_life": ACCESS_S}
         await self._store.write(sql.LOGOUT, values, deadline, safe=True)
 
     async def me(self, principal: Principal, deadline: Deadline) -> UserOut:
@@ -121,7 +135,7 @@ class Accounts:
 
     async def set_role(self, actor: Principal, user_id: str, role: str, deadline: Deadline) -> UserOut:
         """Give a user another role; his present access tokens end here."""
-        values = {"actor": actor.user_id, "id": _uuid(user_id), "role": role, **_now()}
+        values = {"actor": actor.user_id, "id": _uuid(user_id), "role": role, "access_life": ACCESS_S}
         found = await self._store.write(sql.SET_ROLE, values, deadline, safe=True)
         if not found:
             raise Problem(404, "no-such-user")
@@ -131,8 +145,8 @@ class Accounts:
         found = await self._store.read(sql.BY_EMAIL, {"email": email}, deadline)
         if not found:
             return None
-        user_id, _, role, password_hash, locked, left = found[0]
-        return _User(id=user_id, role=role, password_hash=password_hash, locked=locked, locked_s=left)
+        user_id, password_hash, locked_s, failures = found[0]
+        return _User(id=user_id, password_hash=password_hash, locked_s=locked_s, failures=failures)
 
     async def _by_id(self, user_id: str, deadline: Deadline) -> UserOut:
         found = await self._store.read(sql.BY_ID, {"id": user_id}, deadline)
@@ -140,41 +154,47 @@ class Accounts:
             raise unauthorized("token-invalid", "the token is not valid")
         return _user_out(found[0])
 
-    async def _count_attempt(self, user: _User, deadline: Deadline) -> None:
+    async def _count_attempt(self, user: _User | None, email: str, deadline: Deadline) -> None:
         if not self._policy.credentials_only:  # a naive lock-out counts whatever arrives
-            await self._store.write(sql.COUNTED, {"id": user.id, **_lock()}, deadline)
+            await self._count(sql.COUNTED, user, email, deadline)
 
-    async def _count_failure(self, user: _User | None, deadline: Deadline) -> None:
-        if user is not None and self._policy.credentials_only:
-            await self._store.write(sql.FAILED, {"id": user.id, **_lock()}, deadline)
+    async def _count_failure(self, user: _User | None, email: str, deadline: Deadline) -> None:
+        if self._policy.credentials_only:
+            statement = sql.FAILED_AS_SEEN if plants.on(plants.COUNT_AS_SEEN) else sql.FAILED
+            await self._count(statement, user, email, deadline)
+
+    async def _count(self, statement: str, user: _User | None, email: str, deadline: Deadline) -> None:
+        if user is None:
+            self._strangers.count(email)
+        who = user or _NOBODY  # asked in any case, so that the time tells little
+        values = {"id": who.id, "seen": who.failures, "most": MOST_FAILURES, "lock": LOCK_S}
+        await self._store.write(statement, values, deadline)
 
     async def _revoke_family(self, family: str, deadline: Deadline) -> None:
-        await self._store.write(sql.REVOKE_FAMILY, {"family": family, **_now()}, deadline, safe=True)
+        self.reuses += 1
+        await self._store.write(sql.REVOKE_FAMILY, {"family": family, "access_life": ACCESS_S}, deadline, safe=True)
 
-    async def _give(
-        self, statement: str, values: dict[str, Any], user_id: str, role: str, deadline: Deadline
-    ) -> TokensOut:
+    async def _give(self, statement: str, values: dict[str, Any], deadline: Deadline) -> TokensOut:
         """Record a new refresh token with *statement* and return the pair; LookupError: refused."""
-        access, token_id = self._keys.sign(user_id, role)
-        refresh = secrets.token_urlsafe(32)
+        self._keys.check()
+        refresh, token_id = secrets.token_urlsafe(32), str(uuid4())
         fresh = {"digest": _digest(refresh), "access": token_id, "life": REFRESH_S}
-        if not await self._store.write(statement, {**values, **fresh}, deadline):
+        found = await self._store.write(statement, {**values, **fresh}, deadline)
+        if not found:
             raise LookupError
+        role, moment = found[0]
+        access, _ = self._keys.sign(values["id"], role, token_id=token_id, moment=moment)
         return TokensOut(access_token=access, refresh_token=refresh, expires_in=ACCESS_S)
 
 
-def _check_lock(user: _User) -> None:
-    if user.locked:
-        wait = str(max(1, int(user.locked_s + 1)))
+def _credentials_wrong() -> Problem:
+    return unauthorized("credentials-wrong", "e-mail address or password is wrong")
+
+
+def _check_lock(locked_s: float) -> None:
+    if locked_s > 0:
+        wait = str(int(locked_s + 1))
         raise Problem(429, "account-locked", "too many wrong passwords", headers={"retry-after": wait})
-
-
-def _lock() -> dict[str, int]:
-    return {"most": MOST_FAILURES, "lock": LOCK_S}
-
-
-def _now() -> dict[str, float]:
-    return {"now": time.time(), "access_life": ACCESS_S}
 
 
 def _digest(token: str) -> bytes:

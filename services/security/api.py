@@ -20,6 +20,14 @@ from services.web.door import deadline_of
 from services.web.tokens import Principal, Verifier, bearer
 
 MAX_BODY = 8 * 1024
+KEY = {
+    "kty": "OKP",
+    "crv": "Ed25519",
+    "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    "kid": "Z2F1Z2U",
+    "use": "sig",
+}
+KEYS = {"content": {"application/json": {"example": {"keys": [KEY]}}}}
 
 
 class AuthApi:
@@ -77,7 +85,7 @@ class AuthApi:
         return _json(user)
 
     async def rotate_key(self, request: Request) -> Response:
-        """Sign with a new key from now on; needs an administrator."""
+        """Publish a new key, and sign with it soon; needs an administrator."""
         principal, deadline = await self._principal(request)
         principal.needs("admin")
         return JSONResponse({"kid": await self._keeper.rotate(principal.user_id, deadline)}, 201)
@@ -96,7 +104,7 @@ class AuthApi:
 def routes(api: AuthApi) -> APIRouter:
     """Return the routes of authentication, and the public keys."""
     made = contract.router(contract.AUTH_ROUTES, lambda route: getattr(api, route.name), "auth")
-    made.add_api_route("/.well-known/jwks.json", api.jwks, summary="Show the public keys")
+    made.add_api_route("/.well-known/jwks.json", api.jwks, summary="Show the public keys", responses={200: KEYS})
     return made
 
 

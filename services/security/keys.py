@@ -17,11 +17,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from services.web.problems import Problem
-from services.web.tokens import ALGORITHM, AUDIENCE, ISSUER
+from services.resilience import Deadline
+from services.web.tokens import ACCESS_S, ALGORITHM, AUDIENCE, ISSUER, keys_unavailable, unauthorized
 
 NONCE = 12
-ACCESS_S = 900
 RAW = (Encoding.Raw, PublicFormat.Raw)
 
 
@@ -67,15 +66,17 @@ def make() -> SigningKey:
 
 
 class KeyRing:
-    """The keys in use: the newest signs, all of them verify."""
+    """The keys in use: the first signs, all of them verify."""
 
     def __init__(self) -> None:
         """Start without keys: nothing can be signed yet."""
         self._keys: tuple[SigningKey, ...] = ()
+        self._public: dict[str, jwt.PyJWK] = {}
 
     def load(self, keys: Sequence[SigningKey]) -> None:
         """Use *keys*, the signing one first."""
         self._keys = tuple(keys)
+        self._public = {key.kid: jwt.PyJWK(json.loads(key.public), algorithm=ALGORITHM) for key in keys}
 
     @property
     def ready(self) -> bool:
@@ -84,21 +85,25 @@ class KeyRing:
 
     def document(self) -> dict[str, Any]:
         """Return the key set document."""
-        self._check()
+        self.check()
         return {"keys": [json.loads(key.public) for key in self._keys]}
 
-    def public(self, kid: str) -> jwt.PyJWK | None:
-        """Return the public key *kid*."""
-        found = next((key for key in self._keys if key.kid == kid), None)
-        return jwt.PyJWK(json.loads(found.public), algorithm=ALGORITHM) if found else None
+    async def key(self, kid: str, _deadline: Deadline) -> jwt.PyJWK:
+        """Return the public key *kid*, to verify with; 401 when there is none."""
+        self.check()
+        if kid not in self._public:
+            raise unauthorized("token-invalid", "the token is not valid")
+        return self._public[kid]
 
-    def sign(self, user_id: str, role: str) -> tuple[str, str]:
-        """Return an access token and its id."""
-        self._check()
+    def sign(
+        self, user_id: str, role: str, *, token_id: str | None = None, moment: float | None = None
+    ) -> tuple[str, str]:
+        """Return an access token and its id: a new one, given now, unless told otherwise."""
+        self.check()
         key = self._keys[0]
         if key.private is None:
-            raise Problem(503, "keys-unavailable", headers={"retry-after": "1"}, outcome="not-done")
-        now, token_id = time.time(), str(uuid4())
+            raise keys_unavailable()
+        token_id, now = token_id or str(uuid4()), moment or time.time()
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
@@ -111,6 +116,7 @@ class KeyRing:
         }
         return jwt.encode(claims, key.private, algorithm=ALGORITHM, headers={"kid": key.kid}), token_id
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise the 503 problem while there are no keys."""
         if not self._keys:
-            raise Problem(503, "keys-unavailable", headers={"retry-after": "1"}, outcome="not-done")
+            raise keys_unavailable()

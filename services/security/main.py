@@ -13,6 +13,7 @@ from services.security.api import AuthApi, routes
 from services.security.keys import KeyRing, Sealer
 from services.security.passwords import Passwords
 from services.security.publishing import KeyKeeper, RevocationPublisher
+from services.security.purging import Purger
 from services.security.store import Store
 from services.web import application, serving
 from services.web.edges import Edges
@@ -21,7 +22,7 @@ from services.web.health import Health
 from services.web.metrics import Metrics
 from services.web.schema import Schema
 from services.web.stores import postgres_settings, redis_settings
-from services.web.tokens import KeySet, Verifier
+from services.web.tokens import Verifier
 
 SERVICE = "security"
 POSTGRES, REDIS = f"{SERVICE}.postgres", f"{SERVICE}.redis"
@@ -76,7 +77,7 @@ def build(env: Environment) -> serving.Service:
     metrics.pool.labels(REDIS).set_function(lambda: float(redis.in_use))
     schema = Schema(told.postgres, store.pool)
     ring = KeyRing()
-    keeper = KeyKeeper(store, ring, Sealer(told.key_secret))
+    keeper = KeyKeeper(store, ring, Sealer(told.key_secret), refresh_s=profile.jwks_refresh_s)
     publisher = RevocationPublisher(store, redis, pause_s=profile.revocation_sync_s)
     policy = AccountPolicy(
         first_role=profile.first_role,
@@ -88,14 +89,19 @@ def build(env: Environment) -> serving.Service:
     health = Health(
         service=SERVICE, edges=edges.all, notes=lambda: _notes(schema, ring), deep=lambda: _reachable(keeper)
     )
-    background = [schema.ensure, schema.then(keeper.run), schema.then(publisher.run)]
+    purger = Purger(store)
+    metrics.show("refresh_reuses_total", "Refresh tokens that came twice", lambda: accounts.reuses)
+    metrics.show("logins_failed_total", "Wrong passwords", lambda: accounts.failures)
+    metrics.show("login_bulkhead_refused_total", "Logins that found no free worker", lambda: passwords.refused)
+    metrics.show("purged_total", "Expired tokens and revocations, and old keys, removed", lambda: purger.purged)
+    background = [schema.ensure, schema.then(keeper.run), schema.then(publisher.run), schema.then(purger.run)]
     if told.admin_email and told.admin_password:
         background.append(schema.then(lambda: _bootstrap(accounts, told)))
     return application.assemble(
         common,
         health=health,
         metrics=metrics,
-        routers=[routes(AuthApi(accounts, ring, keeper, publisher, _verifier(ring)))],
+        routers=[routes(AuthApi(accounts, ring, keeper, publisher, Verifier(ring)))],
         background=background,
     )
 
@@ -105,15 +111,8 @@ def _store(told: Settings, edges: Edges, metrics: Metrics) -> Store:
     times = profile.edges["postgres"]
     policy = pool_policy(profile.postgres, POSTGRES, times.slots, times.wait_s, switches)
     pool = Postgres(told.postgres, policy, POSTGRES, random.Random())  # noqa: S311 - jitter
-    metrics.pool.labels(POSTGRES).set_function(lambda: float(pool.in_use))
+    metrics.watch_pool(POSTGRES, pool)
     return Store(edges.make("postgres", POSTGRES), pool, same_tx=switches.on(f"{SERVICE}.audit.same_tx"))
-
-
-def _verifier(ring: KeyRing) -> Verifier:
-    async def fetch(_: Deadline) -> dict[str, object]:
-        return ring.document()
-
-    return Verifier(KeySet(fetch, cooldown_s=0.0))
 
 
 def _notes(schema: Schema, ring: KeyRing) -> list[str]:

@@ -22,7 +22,8 @@ class Passwords:
             time_cost=profile.argon2_rounds, memory_cost=profile.argon2_memory_kib, parallelism=1
         )
         self._workers = Workers("argon2", THREADS) if bulkhead else None
-        self._bulkhead = Bulkhead(BulkheadPolicy(limit=THREADS, wait_s=WAIT_S))
+        self._bulkhead = Bulkhead(BulkheadPolicy(limit=THREADS, wait_s=WAIT_S), self._note_refusal)
+        self.refused = 0
         self._nobody: str | None = None
 
     async def hash(self, password: str, deadline: Deadline) -> str:
@@ -38,6 +39,9 @@ class Passwords:
             return self._check(password, stored)
         async with self._bulkhead.slot(deadline):
             return await self._workers.run(lambda: self._check(password, stored))
+
+    def _note_refusal(self) -> None:
+        self.refused += 1
 
     def _check(self, password: str, stored: str | None) -> bool:
         if self._nobody is None:

@@ -10,23 +10,29 @@ from typing import Any
 from services.drivers.redis_store import RedisStore
 from services.resilience import Deadline, ResilienceError
 from services.security import sql
-from services.security.keys import ACCESS_S, KeyRing, Sealer, SigningKey, make
+from services.security.keys import KeyRing, Sealer, SigningKey, make
 from services.security.store import Store
+from services.web.tokens import ACCESS_S
 
 log = logging.getLogger(__name__)
 REVOCATIONS = "revocations"
 MARK = "revocations:complete"
-RELOAD_S = 5.0
+AHEAD = 4  # refreshes
 EAGER_S = 0.2
 ROUND_S = 2.0
 
 
 class KeyKeeper:
-    """Load the signing keys, and make the first one."""
+    """Load the signing keys, and make the first one.
 
-    def __init__(self, store: Store, ring: KeyRing, sealer: Sealer) -> None:
-        """Keep *ring* loaded from *store*."""
+    A new key is published some time before it signs: every instance of this service reads the
+    keys, and everybody who verifies fetches them, several times meanwhile.
+    """
+
+    def __init__(self, store: Store, ring: KeyRing, sealer: Sealer, *, refresh_s: float) -> None:
+        """Keep *ring* loaded from *store*, every *refresh_s* seconds as everybody else does."""
         self._store = store
+        self._refresh_s = refresh_s
         self._ring = ring
         self._sealer = sealer
 
@@ -37,7 +43,7 @@ class KeyKeeper:
                 await self.load()
             except ResilienceError as error:
                 log.info("the signing keys cannot be read yet: %s", error)
-            await asyncio.sleep(RELOAD_S if self._ring.ready else EAGER_S)
+            await asyncio.sleep(self._refresh_s if self._ring.ready else EAGER_S)
 
     async def load(self) -> None:
         """Load the keys once, making the first one if there is none."""
@@ -49,14 +55,14 @@ class KeyKeeper:
         self._ring.load(found)
 
     async def rotate(self, actor: str, deadline: Deadline) -> str:
-        """Retire the signing key, use a new one, and return its id."""
+        """Retire the signing key in favour of a new one, publish it, and return its id."""
         values = {**self._new(), "actor": actor}
         await self._store.write(sql.ROTATE_KEY, values, deadline)
         await self.load()
         return str(values["kid"])
 
     async def _read(self, deadline: Deadline) -> list[SigningKey]:
-        found = await self._store.read(sql.KEYS, {"access_life": ACCESS_S}, deadline)
+        found = await self._store.read(sql.KEYS, {"access_life": ACCESS_S, "ahead": AHEAD * self._refresh_s}, deadline)
         return [
             SigningKey(kid=kid, public=public, private=self._sealer.open(bytes(sealed)))
             for kid, public, sealed in found
@@ -72,7 +78,8 @@ class KeyKeeper:
 class RevocationPublisher:
     """Copy the revocations that matter from the record to Redis, where the gateway reads them.
 
-    The mark says that the copy is complete: a Redis that lost its data has no mark.
+    The mark says that the copy is complete, and when the record was read for it: a Redis that
+    lost its data has no mark, and a copy that nobody renews grows old.
     """
 
     def __init__(self, store: Store, redis: RedisStore, *, pause_s: float) -> None:
@@ -81,7 +88,6 @@ class RevocationPublisher:
         self._redis = redis
         self._pause_s = pause_s
         self._kicked = asyncio.Event()
-        self._known: list[Any] = []
 
     def kick(self) -> None:
         """Say that something was revoked."""
@@ -104,15 +110,16 @@ class RevocationPublisher:
     async def once(self) -> None:
         """Publish what is recorded now."""
         deadline = Deadline.after(ROUND_S, time.monotonic)
-        self._known = await self._store.read(sql.REVOCATIONS, {}, deadline)
-        members = {f"{subject}|{not_before}": expires for subject, not_before, expires in self._known}
+        read_at = time.time()
+        found = await self._store.read(sql.REVOCATIONS, {}, deadline)
+        members = {f"{subject}|{not_before}": expires for subject, not_before, expires in found}
 
         async def publish(redis: Any) -> None:
             pipeline = redis.pipeline(transaction=True)
             if members:
                 pipeline.zadd(REVOCATIONS, members)
             pipeline.zremrangebyscore(REVOCATIONS, "-inf", time.time())
-            pipeline.set(MARK, int(time.time()))
+            pipeline.set(MARK, repr(read_at))
             await pipeline.execute()
 
         await self._redis.ask(publish, deadline, safe=True)

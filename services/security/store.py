@@ -1,16 +1,18 @@
 """Users, tokens, keys and revocations in Postgres."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import psycopg2.extensions as ext
 
-from services.drivers.postgres import Postgres
-from services.resilience import Deadline, DependencyFailed, Edge, Rejected
+from services.drivers.postgres import LockTimeout, Postgres
+from services.resilience import Deadline, DependencyFailed, Edge, Overloaded, Rejected
 from services.security import sql
 
-T = TypeVar("T")
 Values = dict[str, Any]
+Work = Callable[[ext.connection], list[Any]]
+Run = Callable[[Work, Deadline], Awaitable[list[Any]]]
+LOCKED_S = 0.1
 
 
 class Store:
@@ -24,16 +26,12 @@ class Store:
 
     async def read(self, statement: str, values: Values, deadline: Deadline) -> list[Any]:
         """Return the rows of a statement that changes nothing."""
-        return await self.edge.call(
-            lambda left: self.pool.read(_rows(statement, values), left), deadline=deadline, safe=True
-        )
+        return await self._ask(self.pool.read, statement, values, deadline, safe=True)
 
     async def write(self, statement: str, values: Values, deadline: Deadline, *, safe: bool = False) -> list[Any]:
         """Return the rows of a statement that changes something; safe: it may be repeated."""
         values = {"audit": self._same_tx, **values}
-        found = await self.edge.call(
-            lambda left: self.pool.run(_rows(statement, values), left), deadline=deadline, safe=safe
-        )
+        found = await self._ask(self.pool.run, statement, values, deadline, safe=safe)
         if not self._same_tx and "%(audit)s" in statement:
             await self._audit_afterwards(values, deadline)
         return found
@@ -46,12 +44,23 @@ class Store:
             "detail": "",
         }
         try:
-            await self.edge.call(lambda left: self.pool.run(_rows(sql.AUDIT_APPEND, record), left), deadline=deadline)
+            await self._ask(self.pool.run, sql.AUDIT_APPEND, record, deadline)
         except (DependencyFailed, Rejected):
             return
 
+    async def _ask(
+        self, how: Run, statement: str, values: Values, deadline: Deadline, *, safe: bool = False
+    ) -> list[Any]:
+        """Return the rows; raises `Overloaded` when others hold what is asked for too long: nothing is done."""
+        work = _rows(statement, values)
+        try:
+            return await self.edge.call(lambda left: how(work, left), deadline=deadline, safe=safe)
+        except LockTimeout:
+            message = "somebody else is changing the same thing"
+            raise Overloaded(message, retry_after=LOCKED_S) from None
 
-def _rows(statement: str, values: Values) -> Callable[[ext.connection], list[Any]]:
+
+def _rows(statement: str, values: Values) -> Work:
     def work(db: ext.connection) -> list[Any]:
         with db.cursor() as cursor:
             cursor.execute(statement, values)

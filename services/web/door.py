@@ -10,12 +10,14 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.contract.numbers import whole
 from services.resilience import Deadline, Ingress, ResilienceError
 from services.web import logs
 from services.web.problems import Problem, of_exception, of_refusal, render
 
 OPEN_TO_ALL = ("/health", "/metrics", "/ready")
 MAX_DEADLINE_MS = 60_000
+MAX_MOMENT_MS = 10**14
 DEADLINE = "x-deadline-ms"
 SENT_AT = "x-sent-at"
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
@@ -111,16 +113,18 @@ def _time_left(headers: dict[bytes, bytes], default_s: float) -> float:
 
 
 def _milliseconds(text: bytes) -> int:
-    if text.isdigit() and 0 < int(text[:9]) <= MAX_DEADLINE_MS:
-        return int(text)
-    raise Problem(400, "bad-deadline", f"X-Deadline-Ms takes 1 to {MAX_DEADLINE_MS}")
+    found = whole(text.decode("latin-1"), MAX_DEADLINE_MS)
+    if found is None:
+        raise Problem(400, "bad-deadline", f"X-Deadline-Ms takes 1 to {MAX_DEADLINE_MS}")
+    return found
 
 
 def _on_the_way(sent_at: bytes | None) -> float:
     # A stopped process finds old requests in its socket: the time they lay there is gone too.
-    if sent_at is None or not sent_at.isdigit():
+    sent = whole((sent_at or b"").decode("latin-1"), MAX_MOMENT_MS)
+    if sent is None:
         return 0.0
-    passed = time.time() - int(sent_at[:16]) / 1000
+    passed = time.time() - sent / 1000
     return passed if 0 < passed < MAX_DEADLINE_MS / 1000 else 0.0
 
 

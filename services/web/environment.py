@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from services import safeguards
+from services import plants, safeguards
 from services.profiles import PROFILES, Profile
 from services.resilience.switches import Switches, UnknownSafeguardError, parse
 
@@ -94,6 +94,7 @@ class Environment:
         """Return what every service is told; *port* is its default."""
         profile = self.one_of("SERVICE_PROFILE", tuple(PROFILES), "production")
         quiet = "WARNING" if profile == "lab" else "INFO"
+        self._problems += plants.plant(self._variables.get(plants.VARIABLE, ""), profile)
         return Common(
             service=service,
             listen=Address(host=self.text("HOST", "127.0.0.1"), port=self.port("PORT", port)),

@@ -2,13 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from services.resilience import Edge
 from services.web.metrics import Metrics
 
+ALIVE = {"content": {"application/json": {"example": {"status": "ok"}}}}
+SAMPLE = {"content": {"text/plain": {"example": 'resilience_breaker_state{edge="gateway.redis"} 0.0\n'}}}
 Check = Callable[[], Awaitable[bool]]
 
 
@@ -31,20 +34,24 @@ def routes(health: Health, metrics: Metrics) -> APIRouter:
     """Return `/health`, `/health/live`, `/health/ready` and `/metrics`."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/health", summary="This service itself, and what is degraded")
+    state = _shown(health.service)
+
+    @router.get("/health", summary="This service itself, and what is degraded", responses={200: state})
     async def health_() -> Response:
         return _state(health, 200)
 
-    @router.get("/health/live", summary="The process is alive; asks nobody")
+    @router.get("/health/live", summary="The process is alive; asks nobody", responses={200: ALIVE})
     async def live() -> Response:
         alive = health.deep is None or await health.deep()
         return JSONResponse({"status": "ok" if alive else "down"}, 200 if alive else 503)
 
-    @router.get("/health/ready", summary="Ready for traffic, degraded or not; 503 while draining")
+    ready_or_draining = {200: state, 503: _shown(health.service, "draining")}
+
+    @router.get("/health/ready", summary="Ready, degraded or not; 503 while draining", responses=ready_or_draining)
     async def ready() -> Response:
         return _state(health, 503 if health.draining else 200)
 
-    @router.get("/metrics", summary="Prometheus metrics")
+    @router.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse, responses={200: SAMPLE})
     async def show() -> Response:
         return metrics.response()
 
@@ -55,3 +62,8 @@ def _state(health: Health, status: int) -> Response:
     degraded = health.degraded()
     word = "draining" if health.draining else "degraded" if degraded else "ok"
     return JSONResponse({"status": word, "service": health.service, "degraded": degraded}, status)
+
+
+def _shown(service: str, word: str = "ok") -> dict[str, Any]:
+    example = {"status": word, "service": service, "degraded": []}
+    return {"description": f"The service is {word}", "content": {"application/json": {"example": example}}}

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.contract.problem import MEDIA_TYPE, PREFIX, TITLES
 from services.resilience import (
     BreakerOpen,
     BulkheadFull,
@@ -24,36 +25,17 @@ from services.resilience import (
 )
 
 log = logging.getLogger(__name__)
-MEDIA_TYPE = "application/problem+json"
-PREFIX = "urn:problem:"
-
-TITLES = {
-    400: "The request is not valid",
-    401: "Authentication is needed",
-    403: "Not allowed",
-    404: "Not found",
-    405: "Method not allowed",
-    409: "Conflict",
-    412: "The version is not the current one",
-    413: "The body is too large",
-    415: "Unsupported media type",
-    422: "The request contradicts an earlier one",
-    428: "A precondition is required",
-    429: "Too many requests",
-    500: "Internal error",
-    502: "A dependency answered nonsense",
-    503: "Temporarily unavailable",
-}
-
+NOT_DONE = "not-done"
+RETRY_AFTER_MS = "retry-after-ms"
 # What a safeguard's refusal is called outside, and whether anything can have happened.
 REFUSALS: tuple[tuple[type[ResilienceError], int, str, str], ...] = (
-    (RateLimited, 429, "rate-limited", "not-done"),
-    (Shed, 503, "shed", "not-done"),
-    (BreakerOpen, 503, "breaker-open", "not-done"),
-    (BulkheadFull, 503, "bulkhead-full", "not-done"),
-    (DeadlineExceeded, 503, "deadline-exceeded", "not-done"),
-    (Overloaded, 503, "dependency-overloaded", "not-done"),
-    (NotSent, 503, "dependency-unavailable", "not-done"),
+    (RateLimited, 429, "rate-limited", NOT_DONE),
+    (Shed, 503, "shed", NOT_DONE),
+    (BreakerOpen, 503, "breaker-open", NOT_DONE),
+    (BulkheadFull, 503, "bulkhead-full", NOT_DONE),
+    (DeadlineExceeded, 503, "deadline-exceeded", NOT_DONE),
+    (Overloaded, 503, "dependency-overloaded", NOT_DONE),
+    (NotSent, 503, "dependency-unavailable", NOT_DONE),
     (OutcomeUnknown, 503, "outcome-unknown", "unknown"),
 )
 
@@ -85,6 +67,9 @@ def of_refusal(error: ResilienceError) -> Problem:
         (status, slug, outcome) for kind, status, slug, outcome in REFUSALS if isinstance(error, kind)
     )
     headers = {"retry-after": str(max(1, math.ceil(error.retry_after or 1.0)))}
+    # Between services a second is long. Not of an open breaker, which is never retried.
+    if error.retry_after is not None and not isinstance(error, BreakerOpen):
+        headers[RETRY_AFTER_MS] = str(math.ceil(error.retry_after * 1000))
     if error.edge:
         headers["x-degraded"] = error.edge
     return Problem(status, slug, headers=headers, outcome=outcome)

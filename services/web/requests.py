@@ -1,5 +1,7 @@
 """Reading requests: bodies within limits, and headers that mean something."""
 
+import asyncio
+import math
 import re
 from typing import TypeVar
 
@@ -7,31 +9,39 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from services.web.application import places
-from services.web.problems import Problem
+from services.web.door import deadline_of
+from services.web.problems import NOT_DONE, Problem
 
 M = TypeVar("M", bound=BaseModel)
 KEY = re.compile(r"[\x21-\x7e]{1,128}")
 ETAG = re.compile(r'"(\d{1,9})(-pending)?"')
 VERSION = re.compile(r"\d{1,9}")
 JSON = ("application/json", "")
+CLOSE = {"connection": "close"}  # the rest of the body is still to come
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Return the body, or raise the 413 problem as soon as it is too long."""
+    """Return the body; 413 as soon as it is too long, 408 when it does not come before the deadline."""
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared[:12]) > limit:
         raise _too_large(limit)
-    chunks: list[bytes] = []
-    size = 0
+    left = deadline_of(request.scope).remaining()
     try:
-        async for chunk in request.stream():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > limit:
-                raise _too_large(limit)
+        async with asyncio.timeout(None if math.isinf(left) else left):
+            return await _collect(request, limit)
+    except TimeoutError:
+        raise Problem(408, "body-too-slow", headers=CLOSE, outcome=NOT_DONE) from None
     except ClientDisconnect:
         raise Problem(400, "body-incomplete") from None
-    return b"".join(chunks)
+
+
+async def _collect(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise _too_large(limit)
+    return bytes(body)
 
 
 def parse(model: type[M], body: bytes) -> M:
@@ -77,4 +87,4 @@ def min_version(request: Request) -> int:
 
 
 def _too_large(limit: int) -> Problem:
-    return Problem(413, "body-too-large", f"at most {limit} bytes", headers={"connection": "close"})
+    return Problem(413, "body-too-large", f"at most {limit} bytes", headers=CLOSE)

@@ -7,7 +7,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pydantic.v1  # noqa: F401 - FastAPI loads it with its first route: a fork server pays once
@@ -25,18 +26,20 @@ log = logging.getLogger(__name__)
 BACKLOG = 512
 KEEP_ALIVE_S = 75
 PAUSE_S = 1.0
+CANCEL_AGAIN_S = 0.1
 Background = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """Everything that runs in one process: the door, the addresses and the background work."""
+    """Everything that runs in one process. `finish` waits for what is in flight beside HTTP."""
 
     door: ASGIApp
     common: Common
     health: Health
     background: Sequence[Background] = ()
     more_addresses: Sequence[Address] = ()
+    finish: Callable[[], None] | None = None
 
 
 class _Server(uvicorn.Server):
@@ -70,10 +73,23 @@ async def _serve(service: Service) -> None:
     tasks = [asyncio.create_task(_forever(work)) for work in service.background]
     try:
         await server.serve(sockets)
+        if service.finish:
+            await _within(service.common.profile.drain_s, service.finish)
     finally:
-        for task in tasks:
+        await end(tasks)
+
+
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel *tasks* until they are over.
+
+    Once is not enough: on Python 3.11 `asyncio.wait_for`, which redis-py uses, swallows a
+    cancellation that arrives together with its result (https://github.com/python/cpython/issues/86296).
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
 
 
 def _config(service: Service) -> uvicorn.Config:
@@ -109,6 +125,21 @@ def _listen(address: Address) -> socket.socket:
         sys.exit(2)
     listener.listen(BACKLOG)
     return listener
+
+
+async def _within(seconds: float, finish: Callable[[], None]) -> None:
+    """Run *finish* on a thread that may be left behind when it takes longer than *seconds*."""
+    done, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def work() -> None:
+        finish()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: it took too long
+            loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=work, daemon=True).start()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await done.wait()
 
 
 async def _forever(work: Background) -> None:

@@ -2,16 +2,19 @@
 
 # ruff: noqa: ANN401 - what comes from outside has no type yet
 
+import asyncio
+import contextlib
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import jwt
 from starlette.requests import Request
 
-from services.resilience import Clock, Deadline, SingleFlight
+from services.resilience import Clock, Deadline, OutcomeUnknown, ResilienceError, SingleFlight
 from services.web.problems import Problem
 
 ISSUER = "widget-platform"
@@ -20,6 +23,8 @@ ALGORITHM = "EdDSA"
 LEEWAY_S = 2
 MAX_TOKEN = 4096
 REMEMBERED = 4096
+ACCESS_S = 900
+FETCH_S = 2.0
 EAGER_S = 0.3
 REQUIRED = ["exp", "iat", "sub", "jti", "role", "typ"]
 RANKS = {"viewer": 0, "editor": 1, "admin": 2}
@@ -49,6 +54,11 @@ def unauthorized(slug: str, detail: str) -> Problem:
     return Problem(401, slug, detail, headers={"www-authenticate": 'Bearer error="invalid_token"'})
 
 
+def keys_unavailable() -> Problem:
+    """Return the 503 problem of a token that cannot be judged now."""
+    return Problem(503, "keys-unavailable", headers={"retry-after": "1"}, outcome="not-done")
+
+
 def bearer(request: Request) -> str:
     """Return the token of the request, or raise the 401 problem."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -57,62 +67,105 @@ def bearer(request: Request) -> str:
     return token.strip()
 
 
-class KeySet:
-    """Public keys by key id, fetched when an unknown id comes by, but not more often than allowed.
-
-    Keys that are known stay good while the security service is away; an unknown key id
-    cannot be judged then, which is a 503: neither accepted nor called forged.
-    """
-
-    def __init__(self, fetch: Fetch, *, cooldown_s: float, clock: Clock = time.monotonic) -> None:
-        """Start with no keys."""
-        self._fetch = fetch
-        self._cooldown_s = cooldown_s
-        self._clock = clock
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._next = 0.0
-        self._flight: SingleFlight[None] = SingleFlight()
-        self.fetched = False
+class Keys(Protocol):
+    """Where the public keys come from."""
 
     async def key(self, kid: str, deadline: Deadline) -> jwt.PyJWK:
         """Return the key *kid*; 401 when it does not exist, 503 when that cannot be known now."""
-        if kid not in self._keys and self._clock() >= self._next:
-            await self._flight.do("keys", lambda: self.refresh(deadline))
-        if kid in self._keys:
-            return self._keys[kid]
-        if not self.fetched:
-            raise Problem(503, "keys-unavailable", headers={"retry-after": "1"}, outcome="not-done")
+
+
+class KeySet:
+    """Public keys by key id, fetched again and again, and when an unknown id comes by, if that is not too often.
+
+    So a key that was withdrawn is trusted no longer than until the next fetch. While the
+    security service is away known keys stay good, for the life of a token. An id that is
+    unknown and cannot be looked up now is a 503: neither accepted nor called forged.
+    """
+
+    def __init__(self, fetch: Fetch, *, refresh_s: float, cooldown_s: float, clock: Clock = time.monotonic) -> None:
+        """Start with no keys."""
+        self._fetch = fetch
+        self._refresh_s = refresh_s
+        self._cooldown_s = cooldown_s
+        self._clock = clock
+        self._document: dict[str, Any] = {}
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at = -math.inf
+        self._next = -math.inf
+        self._flight: SingleFlight[None] = SingleFlight()
+        self.fetches = 0
+
+    async def run(self) -> None:
+        """Fetch for ever."""
+        while True:
+            with contextlib.suppress(ResilienceError):  # the edge counts it; known keys grow old
+                await self._flight.do("keys", self._refresh)
+            await asyncio.sleep(self._refresh_s)
+
+    async def key(self, kid: str, deadline: Deadline) -> jwt.PyJWK:
+        """Return the key *kid*; 401 when it does not exist, 503 when that cannot be known now."""
+        if (known := self._known(kid)) is not None:
+            return known
+        if self._clock() < self._next:
+            raise keys_unavailable()
+        try:
+            async with asyncio.timeout(min(FETCH_S, deadline.remaining())):
+                await self._flight.do("keys", self._look_up)
+        except TimeoutError:
+            raise keys_unavailable() from None
+        if (known := self._known(kid)) is not None:
+            return known
         raise unauthorized("token-invalid", "the token is not valid")
 
-    async def refresh(self, deadline: Deadline) -> None:
-        """Fetch the keys; errors leave the known ones in place."""
-        # With no key at all nobody is served: then asking again soon is worth it.
-        pause = self._cooldown_s if self._keys else min(self._cooldown_s, EAGER_S)
-        self._next = self._clock() + pause
-        self.fetched = False
-        document = await self._fetch(deadline)
-        self._keys = {key["kid"]: jwt.PyJWK(key, algorithm=ALGORITHM) for key in document["keys"]}
-        self.fetched = True
-        self._next = self._clock() + self._cooldown_s
+    def _known(self, kid: str) -> jwt.PyJWK | None:
+        return self._keys.get(kid) if self._clock() - self._fetched_at <= ACCESS_S else None
+
+    async def _look_up(self) -> None:
+        """Fetch because somebody asked; a failure is no reason to wait as long as after a success."""
+        pause = EAGER_S
+        try:
+            await self._refresh()
+            pause = self._cooldown_s
+        finally:
+            self._next = self._clock() + pause
+
+    async def _refresh(self) -> None:
+        """Fetch the keys, within a time that is nobody's request's; errors leave the known ones in place."""
+        self.fetches += 1
+        started = self._clock()
+        document = await self._fetch(Deadline.after(FETCH_S, self._clock))
+        if document != self._document:
+            self._keys = _usable(document)
+            self._document = document
+        self._fetched_at = started
+
+
+def _usable(document: Any) -> dict[str, jwt.PyJWK]:
+    try:
+        return {key["kid"]: jwt.PyJWK(key, algorithm=ALGORITHM) for key in document["keys"]}
+    except (KeyError, TypeError, ValueError, AttributeError, jwt.PyJWTError) as error:
+        message = "the keys make no sense"
+        raise OutcomeUnknown(message) from error
 
 
 class Verifier:
-    """Turn a token into a `Principal`; what was verified once is remembered until it expires."""
+    """Turn a token into a `Principal`; what was verified once is remembered while its key is good."""
 
-    def __init__(self, keys: KeySet, wall: Clock = time.time) -> None:
-        """Verify with *keys*; *wall* gives the seconds since 1970."""
-        self.keys = keys
-        self._wall = wall
-        self._seen: OrderedDict[str, Principal] = OrderedDict()
+    def __init__(self, keys: Keys, background: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
+        """Verify with *keys*; *background* is the work that keeps them fresh."""
+        self.background = background
+        self._keys = keys
+        self._seen: OrderedDict[str, tuple[str, jwt.PyJWK, Principal]] = OrderedDict()
 
     async def __call__(self, token: str, deadline: Deadline) -> Principal:
         """Return who holds *token*, or raise the 401 or 503 problem."""
-        known = self._seen.get(token)
-        if known is not None and known.expires_at + LEEWAY_S > self._wall():
-            return known
-        kid = _key_id(token)
-        principal = decode(token, await self.keys.key(kid, deadline))
-        self._seen[token] = principal
+        seen = self._seen.get(token)
+        kid = seen[0] if seen else _key_id(token)
+        key = await self._keys.key(kid, deadline)
+        if seen and seen[1] is key and seen[2].expires_at + LEEWAY_S > time.time():
+            return seen[2]
+        principal = decode(token, key)
+        self._seen[token] = (kid, key, principal)
         while len(self._seen) > REMEMBERED:
             self._seen.popitem(last=False)
         return principal

@@ -3,8 +3,9 @@
 import base64
 import binascii
 import hashlib
+import json
 from collections.abc import Awaitable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.contract import routes as contract
+from services.contract.numbers import whole
 from services.contract.widgets import MAX_PAGE, BulkIn, WidgetIn, WidgetPatch
 from services.drivers.postgres import LockTimeout
 from services.resilience import Deadline
@@ -69,12 +71,11 @@ class WidgetApi:
         """Make a widget."""
         mutation, raw = await self._begin(request, MAX_BODY)
         wanted = requests.parse(WidgetIn, raw)
-        written, pending = await _answer(self._writer.create(wanted, mutation, deadline_of(request.scope)))
+        written, degraded = await _answer(self._writer.create(wanted, mutation, deadline_of(request.scope)))
         response = _written(written)
-        if pending:
-            response.headers["x-degraded"] = ORB_EDGE
-        if written.rows:
-            response.headers["location"] = f"{contract.WIDGETS}/{written.rows[0].id}"
+        if degraded:
+            response.headers["x-degraded"] = degraded
+        response.headers["location"] = f"{contract.WIDGETS}/{_shown(written).id}"
         return response
 
     async def create_many(self, request: Request) -> Response:
@@ -151,7 +152,7 @@ class WidgetApi:
         if json:
             requests.check_json(request)
         raw = await requests.read_body(request, limit)
-        seen = [request.method, request.url.path, request.headers.get("if-match", "")]
+        seen = [request.method, request.scope["path"], request.headers.get("if-match", "")]
         fingerprint = hashlib.sha256("\n".join(seen).encode() + b"\n" + raw).digest()
         key = requests.idempotency_key(request)
         return Mutation(principal=principal.user_id, key=key, fingerprint=fingerprint), raw
@@ -190,10 +191,16 @@ async def _answer(work: Awaitable[T], *, missing_is_fine: bool = False) -> T:
 
 
 def _written(written: Written) -> Response:
-    headers = _replay(written)
-    if written.rows:
-        headers["etag"] = etag(written.rows[0])
+    headers = {**_replay(written), "etag": etag(_shown(written))}
     return Response(written.body, written.status, media_type=JSON, headers=headers)
+
+
+def _shown(written: Written) -> Row:
+    """Return the one widget that the answer shows; a replay has nothing but its body."""
+    if written.rows:
+        return written.rows[0]
+    document = json.loads(written.body)
+    return Row(id=document["id"], version=document["version"], state=document["state"], body=written.body)
 
 
 def _replay(written: Written) -> dict[str, str]:
@@ -218,13 +225,15 @@ def _position(cursor: str | None) -> tuple[str, str]:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
         at, _, wid = text.rpartition(" ")
-        return str(datetime.fromisoformat(at)), str(UUID(wid))
-    except (ValueError, binascii.Error):
+        moment = datetime.fromisoformat(at)
+        # In UTC: Postgres takes no offset with seconds, or of more than fifteen hours.
+        return str(moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)), str(UUID(wid))
+    except (ValueError, OverflowError, binascii.Error):
         raise Problem(400, "bad-cursor", "use the cursor of the page before") from None
 
 
 def _limit(request: Request) -> int:
-    text = request.query_params.get("limit", str(PAGE))
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:6]) <= MAX_PAGE:
+    found = whole(request.query_params.get("limit", str(PAGE)), MAX_PAGE)
+    if found is None:
         raise Problem(400, "bad-limit", f"limit takes 1 to {MAX_PAGE}")
-    return int(text)
+    return found

@@ -73,7 +73,7 @@ def build(env: Environment) -> serving.Service:
     metrics.pool.labels(REDIS).set_function(lambda: float(store.in_use))
     cache = WidgetCache(store, _cache_policy(profile, switches))
     cap = TokenBucket(rate=profile.fallthrough_per_s, burst=profile.fallthrough_per_s / 4, clock=time.monotonic)
-    reader = Reader(record, cache, _read_policy(profile, switches), cap, metrics.cache)
+    reader = Reader(record, cache, _read_policy(profile, switches), cap, metrics.served(REDIS))
     orb = OrbCoreClient(told.orb_core, edges.make("orb-core", ORB), time.monotonic, rebind=switches.on(f"{ORB}.rebind"))
     relay = Relay(
         record, orb, reader, pause_s=profile.relay_s, mark_after=switches.on(f"{SERVICE}.outbox.mark_after_send")
@@ -82,16 +82,19 @@ def build(env: Environment) -> serving.Service:
     security = Upstream(
         told.security_url, edges.make("http", SECURITY), integrity=switches.on(f"{SECURITY}.body_integrity")
     )
+    verify = verifier(common, security, metrics)
     api = WidgetApi(
         record=record,
         reader=reader,
-        writer=Writer(record, orb, reader, relay),
+        writer=Writer(record, orb, reader, relay, ack_after_commit=switches.on(f"{SERVICE}.ack_after_commit")),
         native=NativeReader(
             record, orb, hard_ttl_s=profile.hard_ttl_s, fallback=switches.on(f"{SERVICE}.native.fallback")
         ),
-        verify=verifier(common, security),
+        verify=verify,
         if_match=switches.on(f"{SERVICE}.if_match"),
     )
+    _show(metrics, record, reader, relay, reconciler)
+    metrics.show("cache_owed", "Values that could not be put yet", lambda: len(cache.owed))
     health = Health(
         service=SERVICE,
         edges=edges.all,
@@ -99,9 +102,11 @@ def build(env: Environment) -> serving.Service:
         deep=lambda: _reachable(record),
     )
     background = [
+        *verify.background,
         schema.ensure,
         schema.then(relay.run),
         schema.then(relay.purge),
+        schema.then(record.point.pool.warm),
         lambda: _settle(cache, profile.relay_s),
     ]
     if switches.on(f"{SERVICE}.reconcile"):
@@ -128,7 +133,7 @@ def _lane(told: Settings, edges: Edges, metrics: Metrics, kind: str, label: str)
     edge = edges.make(kind, POSTGRES, label)
     policy = pool_policy(profile.postgres, POSTGRES, times.slots, times.wait_s, told.common.switches)
     pool = Postgres(told.postgres, policy, label, random.Random())  # noqa: S311 - jitter
-    metrics.pool.labels(label).set_function(lambda: float(pool.in_use))
+    metrics.watch_pool(label, pool)
     return Lane(edge=edge, pool=pool)
 
 
@@ -137,6 +142,7 @@ def _cache_policy(profile: Profile, switches: Switches) -> CachePolicy:
         hard_ttl_s=profile.hard_ttl_s,
         expire=switches.on(f"{SERVICE}.cache.ttl"),
         versioned=switches.on(f"{SERVICE}.cache.versioned"),
+        put_later=switches.on(f"{SERVICE}.cache.put_later"),
     )
 
 
@@ -156,6 +162,16 @@ def _read_policy(profile: Profile, switches: Switches) -> ReadPolicy:
         capped=on(".fallthrough_cap"),
         min_version=on(".min_version"),
     )
+
+
+def _show(metrics: Metrics, record: Record, reader: Reader, relay: Relay, reconciler: Reconciler) -> None:
+    metrics.show("idempotency_replays_total", "Repeats that were answered from the record", lambda: record.replays)
+    metrics.show("if_match_refused_total", "Changes of a version that is not the current one", lambda: record.conflicts)
+    metrics.show("cache_singleflight_joined_total", "Reads that shared another's query", lambda: reader.flights.joined)
+    metrics.show("cache_fallthrough_refused_total", "Reads past the cache that were refused", lambda: reader.rationed)
+    metrics.show("outbox_delivered_total", "Entries that ORB Core was told of", lambda: relay.delivered)
+    metrics.show("reconcile_repaired_total", "Native objects that were missing or behind", lambda: reconciler.repaired)
+    metrics.show("reconcile_orphans_total", "Native objects of no widget", lambda: reconciler.orphans)
 
 
 async def _settle(cache: WidgetCache, pause_s: float) -> None:

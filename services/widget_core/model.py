@@ -3,15 +3,27 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+STATES = ("pending", "active", "failed", "gone")  # in the order in which one version goes through them
+
+
+def order(version: int, state: str = STATES[0]) -> int:
+    """Return a number that grows with each version, and within it with each state."""
+    return version * len(STATES) + STATES.index(state)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """A widget as it is recorded; `body` is its JSON, ready to be sent."""
+    """A widget as it is recorded; `body` is its JSON, ready to be sent. `gone`: it was deleted."""
 
     id: str
     version: int
     state: str
     body: str
+
+    @property
+    def order(self) -> int:
+        """Return what makes this later than another state of the same widget."""
+        return order(self.version, self.state)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,3 +98,11 @@ def widget_id(text: str) -> str:
         return str(UUID(text))
     except ValueError:
         raise NotFoundError from None
+
+
+def is_widget_id(text: str) -> bool:
+    """Tell whether *text* can be a widget's id, in its one spelling."""
+    try:
+        return widget_id(text) == text
+    except NotFoundError:
+        return False

@@ -2,11 +2,11 @@
 
 # ruff: noqa: ANN401 - rows and CORBA objects are untyped
 
-import contextlib
 import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 from uuid import uuid4
 
@@ -21,6 +21,8 @@ from services.web.environment import Address
 T = TypeVar("T")
 REBIND_S = 1.0
 CONNECTIONS = 5
+MESSAGE = 1024 * 1024  # bytes of payloads; omniORB takes 2 MiB for a whole message
+UNBOUND = "the object broker has not been reached yet"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,8 +68,8 @@ class OrbCoreClient:
         self.boots = 0
         slots = edge.policy.bulkhead.limit if edge.policy.bulkhead.enabled else 40
         self._workers = Workers("orb", slots)
-        timeout = _milliseconds(edge.policy.attempt_s)
-        self._binding = Binding(lambda: _first_contact(address, timeout), clock, rebind=rebind)
+        self._timeout = _milliseconds(edge.policy.attempt_s)
+        self._binding = Binding(lambda: _first_contact(_orb(self._timeout), address), clock, rebind=rebind)
         self._blind = not edge.policy.retry.classify
 
     async def create(self, spec: OrbSpec, deadline: Deadline) -> OrbObject:
@@ -76,7 +78,8 @@ class OrbCoreClient:
 
     async def create_many(self, specs: Sequence[OrbSpec], deadline: Deadline) -> None:
         """Make many native objects."""
-        await self._call(lambda orb: orb.create_many([self._spec(spec) for spec in specs]), deadline)
+        for part in portions(specs):
+            await self._call(lambda orb, part=part: orb.create_many([self._spec(spec) for spec in part]), deadline)
 
     async def get(self, widget_id: str, deadline: Deadline) -> OrbObject:
         """Return the native object of a widget, or raise `Gone`."""
@@ -112,8 +115,9 @@ class OrbCoreClient:
         )
 
     def _invoke(self, operation: Callable[[Any], T], deadline: Deadline) -> T:
-        _limit_calls(deadline)
-        generation, factory = self._binding.current()
+        _orb(self._timeout)
+        limit_calls(deadline)
+        generation, factory = self._binding.current(deadline.remaining())
         try:
             return operation(factory)
         except OrbCore.WidgetNotFound:
@@ -146,15 +150,24 @@ class Binding:
         self._rebind = rebind
         self._lock = threading.Lock()
         self._factory: Any = None
+        self._failures = 0
         self._doubted = False
         self._bound_at = -math.inf
         self.generation = 0
 
-    def current(self) -> tuple[int, Any]:
-        """Return the reference and its generation, fetching it when necessary."""
+    def current(self, patience_s: float) -> tuple[int, Any]:
+        """Return the reference and its generation, fetching it when necessary.
+
+        Who finds another at it waits for him, for *patience_s* at most, and shares his failure.
+        """
         if self._factory is None or (self._doubted and self._due()):
-            with self._lock:
-                self._fetch()
+            failures = self._failures
+            if not self._lock.acquire(timeout=min(patience_s, threading.TIMEOUT_MAX)):
+                raise NotSent(UNBOUND)
+            try:
+                self._fetch(failures)
+            finally:
+                self._lock.release()
         return self.generation, self._factory
 
     def doubt(self, generation: int) -> None:
@@ -165,20 +178,38 @@ class Binding:
     def _due(self) -> bool:
         return self._clock() - self._bound_at >= REBIND_S
 
-    def _fetch(self) -> None:
+    def _fetch(self, failures: int) -> None:
         if self._factory is not None and not (self._doubted and self._due()):
             return  # another thread was quicker
+        if self._factory is None and failures != self._failures:
+            raise NotSent(UNBOUND)
         self._bound_at = self._clock()
         try:
             self._factory = self._contact()
         except CORBA.SystemException as error:
+            self._failures += 1
             raise translate(error) from error
         self._doubted = False
         self.generation += 1
 
 
-def translate(error: CORBA.SystemException) -> AttemptTimeout | NotSent | OutcomeUnknown:
+def portions(specs: Sequence[OrbSpec]) -> Iterator[Sequence[OrbSpec]]:
+    """Split *specs* so that the payloads of each part fit into one message; a single larger one goes alone."""
+    start = size = 0
+    for number, spec in enumerate(specs):
+        length = len(spec.payload.encode())
+        if number > start and size + length > MESSAGE:
+            yield specs[start:number]
+            start, size = number, 0
+        size += length
+    if specs:
+        yield specs[start:]
+
+
+def translate(error: CORBA.SystemException) -> AttemptTimeout | NotSent | OutcomeUnknown | Refused:
     """Return what a CORBA system exception means: its name and completion status decide."""
+    if isinstance(error, CORBA.MARSHAL) and error.completed == CORBA.COMPLETED_NO:
+        return Refused("it does not fit into a message")  # nor will it next time
     if isinstance(error, CORBA.OBJECT_NOT_EXIST):
         return NotSent("the reference is no longer valid")
     if error.completed == CORBA.COMPLETED_NO:
@@ -188,26 +219,30 @@ def translate(error: CORBA.SystemException) -> AttemptTimeout | NotSent | Outcom
     return OutcomeUnknown("the connection to the object broker was lost")
 
 
-def _limit_calls(deadline: Deadline) -> None:
+def limit_calls(deadline: Deadline) -> None:
     """Bound the calls of this thread by *deadline*, more closely than the ORB does anyway."""
-    # omniORB knows a thread only after its first call, which has the ORB's own timeout.
-    with contextlib.suppress(CORBA.INITIALIZE):
-        omniORB.setClientThreadCallTimeout(_milliseconds(deadline.remaining()))
+    omniORB.setClientThreadCallTimeout(_milliseconds(deadline.remaining()))
 
 
 def _milliseconds(seconds: float) -> int:
     return 0 if math.isinf(seconds) else max(1, int(seconds * 1000))
 
 
-def _first_contact(address: Address, timeout_ms: int) -> Any:
+@cache
+def _orb(timeout_ms: int) -> Any:
+    """Return the ORB of this process, started by the first who asks."""
+    # No timeout for connecting: it would take the place of the caller's time whenever a call has to connect.
     options = {
         "-ORBclientCallTimeOutPeriod": timeout_ms,
-        "-ORBclientConnectTimeOutPeriod": timeout_ms,
+        "-ORBsupportPerThreadTimeOut": 1,  # without it the limit of a thread is taken, and ignored
         "-ORBmaxGIOPConnectionPerServer": CONNECTIONS,
         "-ORBtraceLevel": 0,
     }
     words = [str(word) for option in options.items() for word in option]
-    orb = CORBA.ORB_init(["widget-core", *words], CORBA.ORB_ID)
+    return CORBA.ORB_init(["widget-core", *words], CORBA.ORB_ID)
+
+
+def _first_contact(orb: Any, address: Address) -> Any:
     known = orb.string_to_object(f"corbaloc:iiop:1.2@{address}/WidgetFactory")
     factory = known._unchecked_narrow(OrbCore.WidgetFactory)  # noqa: SLF001 - omniORB's name for it
     return factory.published()

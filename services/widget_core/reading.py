@@ -2,15 +2,17 @@
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from prometheus_client import Counter
-
 from services.resilience import Deadline, DependencyFailed, Rejected, Shed, SingleFlight, StaleCache, TokenBucket
 from services.widget_core.cache import Cached, WidgetCache
-from services.widget_core.model import NotFoundError, Row
+from services.widget_core.model import NotFoundError, Row, order
 from services.widget_core.record import Record
+
+Served = Callable[[str, float], None]
+"""Hear what the cache said of a read, and the age of the answer in seconds."""
 
 
 class Source(StrEnum):
@@ -50,15 +52,18 @@ class ReadPolicy:
 class Reader:
     """Read widgets, and remember what was read and written."""
 
-    def __init__(self, record: Record, cache: WidgetCache, policy: ReadPolicy, cap: TokenBucket, seen: Counter) -> None:
-        """*cap* rations the reads that go past a cache that does not answer."""
+    def __init__(
+        self, record: Record, cache: WidgetCache, policy: ReadPolicy, cap: TokenBucket, served: Served
+    ) -> None:
+        """*cap* rations the reads that go past a cache that does not answer; *served* hears of each answer."""
         self._record = record
         self._cache = cache
         self._policy = policy
         self._cap = cap
-        self._seen = seen
-        self._flights: SingleFlight[Row] = SingleFlight(enabled=policy.single_flight)
-        self._local: StaleCache[Row | None] = StaleCache(
+        self._served = served
+        self.rationed = 0
+        self.flights: SingleFlight[Row] = SingleFlight(enabled=policy.single_flight)
+        self._local: StaleCache[Row] = StaleCache(
             size=10_000,
             hard_ttl_s=policy.hard_ttl_s if policy.expire else math.inf,
             clock=time.monotonic,
@@ -67,12 +72,13 @@ class Reader:
 
     async def get(self, wid: str, deadline: Deadline, min_version: int = 0) -> Found:
         """Return the widget at *min_version* or later, or raise `NotFoundError`."""
-        wanted = min_version if self._policy.min_version else 0
+        wanted = order(min_version) if self._policy.min_version else 0
         answered, cached = await self._ask_cache(wid, deadline)
-        if cached is not None and self._fresh(wid, cached, wanted):
-            return self._found(_alive(cached), Source.HIT, cached.age_s)
+        floor = max(wanted, self._seen(wid))
+        if cached is not None and self._fresh(cached, floor):
+            return self._found(_alive(cached.row), Source.HIT, cached.age_s)
         try:
-            row = await self._fetch(wid, deadline, bypassed=not answered)
+            row = await self._fetch(wid, floor, deadline, bypassed=not answered)
         except (DependencyFailed, Rejected):
             stale = self._stale(wid, cached, wanted)
             if stale is None:
@@ -80,17 +86,23 @@ class Reader:
             return stale
         return self._found(row, Source.MISS if answered else Source.BYPASS, 0.0)
 
-    async def remember(self, row: Row, deadline: Deadline) -> None:
-        """Take note of a widget that was written or read from the record."""
+    async def remember(self, row: Row, deadline: Deadline, *, late: bool = False) -> None:
+        """Take note of a widget that was written or read from the record.
+
+        late: the cache has just not answered; it is told later, so that nobody waits for it twice.
+        """
         if self._policy.local:
-            self._local.put(row.id, row, row.version)
-        if self._policy.cache:
+            self._local.put(row.id, row, row.order)
+        if self._policy.cache and late:
+            self._cache.owe(row)
+        elif self._policy.cache:
             await self._cache.put(row, deadline)
 
     async def forget(self, wid: str, version: int, deadline: Deadline) -> None:
         """Take note of a widget that was deleted at *version*."""
         if self._policy.local:
-            self._local.put(wid, None, version + 1)
+            gone = Row(id=wid, version=version + 1, state="gone", body="")
+            self._local.put(wid, gone, gone.order)
         if self._policy.cache:
             await self._cache.bury(wid, version + 1, deadline)
 
@@ -99,28 +111,33 @@ class Reader:
             return True, None
         return await self._cache.get(wid, deadline)
 
-    def _fresh(self, wid: str, cached: Cached, wanted: int) -> bool:
-        # Older than what this process has seen itself: a put that came too late or not at all.
+    def _seen(self, wid: str) -> int:
+        """Return how far this process itself has seen the widget; a cached value may be older: put late, or not."""
         known = self._local.get(wid) if self._policy.versioned else None
-        floor = max(wanted, known.version if known else 0)
-        young = cached.age_s <= self._policy.soft_ttl_s or not self._policy.expire
-        return young and cached.version >= floor
+        return known.version if known else 0
 
-    async def _fetch(self, wid: str, deadline: Deadline, *, bypassed: bool) -> Row:
+    def _fresh(self, cached: Cached, floor: int) -> bool:
+        young = cached.age_s <= self._policy.soft_ttl_s or not self._policy.expire
+        return young and cached.row.order >= floor
+
+    async def _fetch(self, wid: str, floor: int, deadline: Deadline, *, bypassed: bool) -> Row:
         async def fetch() -> Row:
             if bypassed and self._policy.capped and not self._cap.take():
+                self.rationed += 1
                 message = "too many reads past the cache"
                 raise Shed(message, retry_after=1.0)
             row = await self._record.get(wid, deadline)
-            await self.remember(row, deadline)
+            await self.remember(row, deadline, late=bypassed)
             return row
 
-        return await self._flights.do(wid, fetch)
+        # A flight that began before what this reader knows of was written may not show it: he joins
+        # only those who know as much.
+        return await self.flights.do((wid, floor), fetch)
 
     def _stale(self, wid: str, cached: Cached | None, wanted: int) -> Found | None:
         """Return the newest value that is known, not too old, and new enough."""
         known = self._local.get(wid)
-        candidates = [] if cached is None else [(cached.version, -cached.age_s, cached.row)]
+        candidates = [] if cached is None else [(cached.row.order, -cached.age_s, cached.row)]
         if known is not None:
             candidates.append((known.version, -self._local.age_s(known), known.value))
         bound = self._policy.hard_ttl_s if self._policy.expire else math.inf
@@ -128,16 +145,14 @@ class Reader:
         if not usable or not self._policy.stale_if_error:
             return None
         _, age, row = max(usable, key=lambda one: one[:2])
-        if row is None:
-            raise NotFoundError
-        return self._found(row, Source.STALE, -age)
+        return self._found(_alive(row), Source.STALE, -age)
 
     def _found(self, row: Row, source: Source, age_s: float) -> Found:
-        self._seen.labels(self._cache.store.edge.name, source.value).inc()
+        self._served(source.value, age_s)
         return Found(row=row, source=source, age_s=age_s)
 
 
-def _alive(cached: Cached) -> Row:
-    if cached.row is None:
+def _alive(row: Row) -> Row:
+    if row.state == "gone":
         raise NotFoundError
-    return cached.row
+    return row

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from services.resilience import Deadline, DependencyFailed, Rejected
 from services.widget_core import sql
+from services.widget_core.model import is_widget_id
 from services.widget_core.orb import OrbCoreClient
 from services.widget_core.record import Record
 from services.widget_core.relay import Relay
@@ -65,8 +66,10 @@ class Reconciler:
     async def _page(self, after: str) -> str | None:
         """Compare one page, return the id to go on after, None at the end."""
         deadline = Deadline.after(ROUND_S, time.monotonic)
-        native = dict(await self._orb.list(after, PAGE, deadline))
-        last = max(native) if len(native) == PAGE else None
+        listed = dict(await self._orb.list("" if after == NIL else after, PAGE, deadline))
+        await self._remove([wid for wid in listed if not is_widget_id(wid)], deadline)
+        native = {wid: revision for wid, revision in listed.items() if is_widget_id(wid)}
+        last = max(native, default=after) if len(listed) == PAGE else None
         values = {"after": after, "last": last, "limit": PAGE}
         recorded = dict(await self._record.background(sql.RECORDED, values, deadline))
         if len(recorded) == PAGE:
@@ -93,6 +96,9 @@ class Reconciler:
         if not suspects:
             return
         found = await self._record.background(sql.ORPHANS, {"ids": suspects}, deadline)
-        for (wid,) in found:
+        await self._remove([wid for (wid,) in found], deadline)
+
+    async def _remove(self, orphans: list[str], deadline: Deadline) -> None:
+        for wid in orphans:
             self.orphans += 1
             await self._orb.remove(wid, str(uuid4()), deadline)

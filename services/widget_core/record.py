@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import psycopg2.errors
 import psycopg2.extensions as ext
 
-from services.drivers.postgres import Postgres
-from services.resilience import Deadline, Edge
+from services import plants
+from services.drivers.postgres import LockTimeout, Postgres
+from services.resilience import Deadline, Edge, NotSent
 from services.widget_core import sql
 from services.widget_core.model import (
     Entry,
@@ -62,10 +63,13 @@ class Record:
         self.point = point
         self.bulk = bulk
         self.policy = policy
+        self.replays = 0
+        self.conflicts = 0
 
     async def get(self, wid: str, deadline: Deadline) -> Row:
         """Return the widget, or raise `NotFoundError`."""
-        found = await self.point.read(lambda db: fetch(db, sql.GET, {"id": wid}), deadline)
+        asked = plants.asking(wid)
+        found = await self.point.read(lambda db: fetch(db, sql.GET, {"id": asked()}), deadline)
         if not found:
             raise NotFoundError
         return _row(found[0])
@@ -83,6 +87,9 @@ class Record:
 
     async def create_many(self, rows: Sequence[Values], mutation: Mutation, deadline: Deadline) -> Written:
         """Record many pending widgets in one transaction."""
+        if plants.on(plants.ONE_BY_ONE) and len(rows) > 1:
+            made = [await self.create_many([row], mutation, deadline) for row in rows]
+            return Written(status=CREATED, body="", rows=tuple(one.rows[0] for one in made))
         values = {"rows": json.dumps(rows), "id": None, **self._common(mutation, "create", NO_LEASE_S)}
         return await self._mutate(self.bulk, sql.CREATE_MANY, values, CREATED, deadline)
 
@@ -91,12 +98,20 @@ class Record:
     ) -> Written:
         """Change a widget, if it is at *version* (None: at whatever version)."""
         values = {**asdict(fields), "id": wid, "version": version, **self._common(mutation, "update", NO_LEASE_S)}
-        return await self._mutate(self.point, sql.UPDATE, values, 200, deadline)
+        if plants.on(plants.READ_THEN_WRITE):
+            values |= await self._as_read(wid, fields, deadline)
+        statement = sql.LOCK_TABLE + sql.UPDATE if plants.on(plants.TABLE_LOCK) else sql.UPDATE
+        return await self._mutate(self.point, statement, values, 200, deadline)
 
     async def delete(self, wid: str, version: int | None, mutation: Mutation, deadline: Deadline) -> Written:
         """Delete a widget, if it is at *version* (None: at whatever version)."""
         values = {"id": wid, "version": version, **self._common(mutation, "remove", NO_LEASE_S)}
-        return await self._mutate(self.point, sql.DELETE, values, 204, deadline)
+        seen = plants.on(plants.LOOK_THEN_DELETE) and await self.get(wid, deadline)
+        await plants.dawdle(plants.LOOK_THEN_DELETE)
+        try:
+            return await self._mutate(self.point, sql.DELETE, values, 204, deadline)
+        except NotFoundError as error:
+            raise (VersionConflictError if seen else error) from None
 
     async def activate(self, written: Written, mutation: Mutation, deadline: Deadline) -> Row | None:
         """Mark a pending widget active, in one transaction with its outbox entry and response."""
@@ -116,7 +131,11 @@ class Record:
 
     async def background(self, statement: str, values: Values, deadline: Deadline) -> list[Any]:
         """Run a statement of the relay or of the reconciliation, all of which may be repeated."""
-        return await self.bulk.write(lambda db: fetch(db, statement, values), deadline, safe=True)
+        try:
+            return await self.bulk.write(lambda db: fetch(db, statement, values), deadline, safe=True)
+        except LockTimeout:
+            message = "somebody else is changing the same thing"
+            raise NotSent(message) from None
 
     async def claim(self, limit: int, deadline: Deadline) -> list[Entry]:
         """Lease the next outbox entries, the oldest of each widget first."""
@@ -127,7 +146,21 @@ class Record:
 
     async def _mutate(self, lane: Lane, statement: str, values: Values, status: int, deadline: Deadline) -> Written:
         # Without a stored key a repeat would be a second effect: then unknown stays unknown.
-        return await lane.write(lambda db: _mutation(db, statement, values, status), deadline, safe=values["safe"])
+        try:
+            written = await lane.write(
+                lambda db: _mutation(db, statement, values, status), deadline, safe=values["safe"]
+            )
+        except VersionConflictError:
+            self.conflicts += 1
+            raise
+        self.replays += written.replayed
+        return written
+
+    async def _as_read(self, wid: str, fields: Fields, deadline: Deadline) -> Values:
+        """Return every member that *fields* leave alone, as it is read now: a planted defect."""
+        seen = json.loads((await self.get(wid, deadline)).body)
+        seen["payload"] = json.dumps(seen["payload"])
+        return {"version": None} | {name: seen[name] for name, value in asdict(fields).items() if value is None}
 
     def _common(self, mutation: Mutation, kind: str, lease_s: float) -> Values:
         return {
@@ -158,12 +191,21 @@ def _mutation(db: ext.connection, statement: str, values: Values, status: int) -
     try:
         found = fetch(db, statement, values)
     except psycopg2.errors.UniqueViolation:
-        found = []  # the same key, at the same moment: the other one has won
+        return _replayed(db, values)
     if not found:
         return _why_not(db, values)
     rows = tuple(_row(line) for line in found)
     entries = tuple(line[4] for line in found if line[4] is not None)
     return Written(status=status, body=rows[0].body, rows=rows, entries=entries)
+
+
+def _replayed(db: ext.connection, values: Values) -> Written:
+    """Return what the other one was told who came with the same key at the same moment, and has won."""
+    try:
+        return _why_not(db, values)
+    except NotFoundError:
+        message = "the request that had the key was undone"
+        raise NotSent(message) from None
 
 
 def _why_not(db: ext.connection, values: Values) -> Written:

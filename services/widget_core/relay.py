@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 from services.resilience import Deadline, DependencyFailed, Rejected
 from services.widget_core import sql
@@ -18,7 +19,8 @@ log = logging.getLogger(__name__)
 BATCH = 100
 ROUND_S = 5.0
 KEYS_KEPT_H = 24
-PURGE_S = 3600
+PURGE_S, PURGE_AGAIN_S = 3600, 60
+PURGED_AT_ONCE = 1000
 
 
 class Relay:
@@ -49,16 +51,21 @@ class Relay:
                 log.info("the relay waits: %s", error)
                 worked = 0
                 await asyncio.sleep(self._pause_s)
-            if worked < BATCH:
+            if not worked:  # a claim takes the oldest entry of each widget only: there may be more
                 await self._rest()
 
     async def purge(self) -> None:
-        """Forget old idempotency keys, now and every hour."""
+        """Forget old idempotency keys, now and every hour, in batches: one statement for all could end in none."""
+        values = {"hours": KEYS_KEPT_H, "limit": PURGED_AT_ONCE}
         while True:
-            with contextlib.suppress(DependencyFailed, Rejected):
+            try:
                 deadline = Deadline.after(ROUND_S, time.monotonic)
-                await self._record.background(sql.PURGE, {"hours": KEYS_KEPT_H}, deadline)
-            await asyncio.sleep(PURGE_S)
+                [(gone,)] = await self._record.background(sql.PURGE, values, deadline)
+                pause_s = 0 if gone == PURGED_AT_ONCE else PURGE_S
+            except (DependencyFailed, Rejected) as error:
+                log.info("old keys are kept for a while: %s", error)
+                pause_s = PURGE_AGAIN_S
+            await asyncio.sleep(pause_s)
 
     async def once(self) -> int:
         """Deliver one batch and return its size."""
@@ -79,43 +86,55 @@ class Relay:
         """Tell ORB Core of *entries* in their order, and mark them."""
         for kind, group in groupby(entries, key=lambda entry: entry.kind):
             batch = list(group)
-            if kind == "create":
-                await self._create(batch, deadline)
-            else:
-                for entry in batch:
-                    await self._tell(entry, deadline)
-            await self._mark(batch, deadline)
+            refused = await self._tell(kind, batch, deadline)
+            await self._mark([entry for entry in batch if entry not in refused], deadline)
+            await self._fail(refused, deadline)
 
-    async def _create(self, batch: Sequence[Entry], deadline: Deadline) -> None:
-        try:
-            await self._orb.create_many([spec(entry) for entry in batch], deadline)
-        except Refused:
-            for entry in batch:
-                await self._create_one(entry, deadline)
+    async def _tell(self, kind: str, batch: Sequence[Entry], deadline: Deadline) -> list[Entry]:
+        """Return those that ORB Core refuses: nothing may wait behind them."""
+        if kind == "create":
+            with contextlib.suppress(Refused):
+                await self._orb.create_many([spec(entry) for entry in batch], deadline)
+                return []
+        tell = {"create": self._create, "update": self._update, "remove": self._remove}[kind]
+        return [entry for entry in batch if not await tell(entry, deadline)]
 
-    async def _create_one(self, entry: Entry, deadline: Deadline) -> None:
+    async def _create(self, entry: Entry, deadline: Deadline) -> bool:
         try:
             await self._orb.create(spec(entry), deadline)
         except Refused:
-            values = {"seq": entry.seq, "id": entry.widget_id}
-            await self._record.background(f"{sql.REFUSED} RETURNING id", values, deadline)
+            return not await self._remove(entry, deadline)
+        return True
 
-    async def _tell(self, entry: Entry, deadline: Deadline) -> None:
-        if entry.kind == "remove":
-            await self._orb.remove(entry.widget_id, entry.op_id, deadline)
-            return
+    async def _update(self, entry: Entry, deadline: Deadline) -> bool:
         try:
             await self._orb.update(spec(entry), deadline)
         except Gone:  # ORB Core was restarted and knows nothing of the widget
-            await self._create_one(entry, deadline)
+            return await self._create(entry, deadline)
+        except Refused:  # of a widget that has failed it holds no earlier state either
+            return not await self._remove(entry, deadline)
         except Stale:
             log.debug("revision %d of %s came late", entry.revision, entry.widget_id)
+        return True
+
+    async def _remove(self, entry: Entry, deadline: Deadline) -> bool:
+        await self._orb.remove(entry.widget_id, entry.op_id, deadline)
+        return True
 
     async def _mark(self, batch: Sequence[Entry], deadline: Deadline) -> None:
-        created = [entry.widget_id for entry in batch if entry.kind != "remove"]
-        values = {**_seqs(batch), "created": created}
+        made = [entry.widget_id for entry in batch if entry.kind != "remove"]
         self.delivered += len(batch)
-        for line in await self._record.background(sql.DELIVERED, values, deadline):
+        await self._note(sql.DELIVERED, batch, {"made": made}, deadline)
+
+    async def _fail(self, batch: Sequence[Entry], deadline: Deadline) -> None:
+        ids, revisions = [entry.widget_id for entry in batch], [entry.revision for entry in batch]
+        await self._note(sql.REFUSED, batch, {"ids": ids, "revisions": revisions}, deadline)
+
+    async def _note(self, statement: str, batch: Sequence[Entry], values: dict[str, Any], deadline: Deadline) -> None:
+        """Take *batch* out of the outbox, and let readers know what has become of the widgets."""
+        if not batch:
+            return
+        for line in await self._record.background(statement, {**_seqs(batch), **values}, deadline):
             row = Row(id=line[0], version=line[1], state=line[2], body=line[3])
             await self._reader.remember(row, deadline)
 

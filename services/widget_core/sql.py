@@ -65,6 +65,7 @@ WITH w AS (
         name = coalesce(%(name)s, name), description = coalesce(%(description)s, description),
         payload = coalesce(%(payload)s::jsonb, payload),
         critical = coalesce(%(critical)s, critical),
+        state = CASE state WHEN 'failed' THEN 'pending' ELSE state END,
         version = version + 1, updated_at = clock_timestamp()
     WHERE id = %(id)s AND version = coalesce(%(version)s, version)
       AND (%(key)s IS NULL OR NOT EXISTS (
@@ -73,6 +74,8 @@ WITH w AS (
 {OUTBOX},
 {KEY_CHANGED}
 SELECT {ROW}, (SELECT seq FROM o) FROM w"""
+
+LOCK_TABLE = "LOCK TABLE widgets IN EXCLUSIVE MODE;"  # a planted defect
 
 DELETE = f"""
 WITH w AS (
@@ -119,13 +122,18 @@ RETURNING seq, widget_id::text, kind, revision, critical, payload, op_id::text""
 DELIVERED = f"""
 WITH w AS (
     UPDATE widgets SET state = 'active'
-    WHERE id = ANY(%(created)s::uuid[]) AND state = 'pending' RETURNING *),
+    WHERE id = ANY(%(made)s::uuid[]) AND state = 'pending' RETURNING *),
 o AS (DELETE FROM outbox WHERE seq = ANY(%(seqs)s))
 SELECT {ROW} FROM w"""
 
-REFUSED = """
-WITH o AS (DELETE FROM outbox WHERE seq = %(seq)s)
-UPDATE widgets SET state = 'failed' WHERE id = %(id)s"""
+# A widget that has changed meanwhile has a later entry, which decides.
+REFUSED = f"""
+WITH w AS (
+    UPDATE widgets v SET state = 'failed'
+    FROM unnest(%(ids)s::uuid[], %(revisions)s) AS r (id, revision)
+    WHERE v.id = r.id AND v.version = r.revision RETURNING v.*),
+o AS (DELETE FROM outbox WHERE seq = ANY(%(seqs)s))
+SELECT {ROW} FROM w"""
 
 MARK = "DELETE FROM outbox WHERE seq = ANY(%(seqs)s)"
 RELEASE = "UPDATE outbox SET leased_until = '-infinity' WHERE seq = ANY(%(seqs)s)"
@@ -152,5 +160,8 @@ WHERE w.id = ANY(%(ids)s::uuid[]) AND w.state <> 'failed'
 
 PURGE = """
 WITH gone AS (
-    DELETE FROM idempotency_keys WHERE created_at < now() - make_interval(hours => %(hours)s) RETURNING 1)
+    DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM idempotency_keys
+        WHERE created_at < now() - make_interval(hours => %(hours)s) LIMIT %(limit)s))
+    RETURNING 1)
 SELECT count(*) FROM gone"""
