@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import re
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chaos.clock import wait_for
-from chaos.faults.fault import Fault
+from chaos.errors import LabError
+from chaos.faults.arguments import check, whole
+from chaos.faults.fault import Change, Fault, changes_of
+from chaos.guard.undo import COMMIT_GATE, GATE_LOCK, DropCommitGate, Undo
 from chaos.lab import Lab
 from chaos.results.model import Bite
 
 CAUGHT_WITHIN_S: Final = 5.0
 
-_LOCK: Final = 7_702_511
-_GATE: Final = "chaos_lab_commit_gate"
+MOST: Final = 50
+"""How many transactions can be held at once, at most: each has a connection of its own."""
+
+# What the server keeps: nobody may hold the table, or the gate, for longer.
+_LIMITS: Final = "SET statement_timeout = 2000; SET lock_timeout = 1000"
+
+_TABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*\.)?[A-Za-z_][A-Za-z0-9_]*")
 
 _INSTALL: Final = f"""
-CREATE OR REPLACE FUNCTION {_GATE}() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN PERFORM pg_advisory_xact_lock_shared({_LOCK}); RETURN NULL; END $$;
-CREATE CONSTRAINT TRIGGER {_GATE} AFTER INSERT ON {{table}} DEFERRABLE INITIALLY DEFERRED
-FOR EACH ROW EXECUTE FUNCTION {_GATE}();
+CREATE OR REPLACE FUNCTION {COMMIT_GATE}() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_xact_lock_shared({GATE_LOCK}); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER {COMMIT_GATE} AFTER INSERT ON {{table}} DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION {COMMIT_GATE}();
 """
-_REMOVE: Final = f"DROP FUNCTION IF EXISTS {_GATE}() CASCADE"
 # The sessions that wait at the gate, inside their COMMIT, and their transactions.
 _WAITING: Final = f"""
 SELECT a.backend_xid::text FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE l.locktype = 'advisory' AND l.objid = {_LOCK} AND NOT l.granted AND a.backend_xid IS NOT NULL
-"""  # noqa: S608  (two constants of ours)
+WHERE l.locktype = 'advisory' AND l.objid = {GATE_LOCK} AND NOT l.granted AND a.backend_xid IS NOT NULL
+"""  # noqa: S608  (a constant of ours)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,56 +49,133 @@ class AtCommit:
 
     Attributes:
         fault: such as ``HalfOpen()``: the commit happens, and its reply is lost.
-        table: the table whose inserts are caught.
+        table: the table whose inserts are caught, as ``name`` or ``schema.name``.
         at_least: how many commits must be caught before the fault strikes.
     """
 
     fault: Fault
     table: str
     at_least: int = 1
-    _caught: list[str] = field(default_factory=list, repr=False, compare=False)
 
-    def inject(self, lab: Lab, on: str) -> None:
-        """Shut the gate, catch commits, inject the fault, open the gate.
+    def __post_init__(self) -> None:
+        check(self, _table(self), whole(self, "at_least", 1, MOST))
+
+    def changes(self, lab: Lab, on: str) -> tuple[Change, ...]:
+        """What *fault* changes, and the gate that says when; raises UsageError for one that varies in time."""
+        inner = changes_of(self.fault, lab, on)
+        gate = _Gate(lab=lab, on=on, table=self.table, at_least=self.at_least, opens_on=inner)
+        return (gate, *(_AtGate(change=change) for change in inner[:-1]), _AtGate(change=inner[-1], then=gate.strike))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _AtGate:
+    """A change whose undo is owed from now on, and which the gate makes when its moment has come.
+
+    Attributes:
+        then: called once the undos of all of them are owed.
+    """
+
+    change: Change
+    then: Callable[[], None] = field(default=lambda: None)
+
+    @property
+    def undo(self) -> Undo:
+        return self.change.undo
+
+    def apply(self) -> None:
+        """Nothing yet, unless it is the last."""
+        self.then()
+
+    def bite(self) -> tuple[Bite, ...]:
+        """The change's own evidence."""
+        return self.change.bite()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Gate:
+    """Catches commits; the transactions that it caught are kept for the bite.
+
+    It is the first change, so the last to be undone: transactions that the fault strands hold the table.
+    """
+
+    lab: Lab
+    on: str
+    table: str
+    at_least: int
+    opens_on: tuple[Change, ...]
+    caught: list[str] = field(default_factory=list)
+
+    @property
+    def undo(self) -> DropCommitGate:
+        return DropCommitGate()
+
+    @property
+    def install(self) -> str:
+        """What shuts the gate, for whoever does not hold the lock."""
+        return _INSTALL.format(table=self.table)
+
+    def apply(self) -> None:
+        """Nothing yet."""
+
+    def strike(self) -> None:
+        """Shut the gate, catch commits, make the changes, open the gate.
 
         Raises:
-            LabError: too few commits came by within CAUGHT_WITHIN_S.
+            LabError: too few commits came by within CAUGHT_WITHIN_S, the table is held, or the guard
+                has opened the gate.
         """
-        self._caught.clear()
-        with closing(lab.postgres()) as keeper, keeper.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-            cursor.execute(_INSTALL.format(table=self.table))
+        self.caught.clear()
+        with _session(self.lab) as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [GATE_LOCK])
+            cursor.execute(self.install)
 
-            def caught() -> list[str] | None:
-                cursor.execute(_WAITING)
-                found = [xid for (xid,) in cursor.fetchall()]
-                return found if len(found) >= self.at_least else None
+            def caught() -> bool:
+                return len(_waiting(cursor)) >= self.at_least
 
             what = f"{self.at_least} commits on {self.table} are caught"
             wait_for(caught, what=what, within_s=CAUGHT_WITHIN_S, every_s=0.002)
-            self.fault.inject(lab, on)
-            cursor.execute(_WAITING)
-            self._caught.extend(xid for (xid,) in cursor.fetchall())
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+            for change in self.opens_on:
+                change.apply()
+            self.caught.extend(_waiting(cursor))
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [GATE_LOCK])
 
-    def bite(self, lab: Lab, on: str) -> tuple[Bite, ...]:
-        """The fault itself took hold, and the server has decided the transactions that were caught."""
-        with closing(lab.postgres()) as connection, connection.cursor() as cursor:
-            outcomes = [_outcome(cursor, xid) for xid in self._caught]
+    def bite(self) -> tuple[Bite, ...]:
+        """The server has decided the transactions that were caught."""
+        with _session(self.lab) as cursor:
+            outcomes = [_outcome(cursor, xid) for xid in self.caught]
         committed = outcomes.count("committed")
-        mine = Bite(
-            on=on,
-            expected=f"at least {self.at_least} transactions caught inside COMMIT and then committed unheard",
-            measured=f"{len(outcomes)} caught, {committed} of them committed on the server",
-            held=committed >= self.at_least,
+        return (
+            Bite(
+                on=self.on,
+                expected=f"at least {self.at_least} transactions caught inside COMMIT and then committed unheard",
+                measured=f"{len(outcomes)} caught, {committed} of them committed on the server",
+                held=committed >= self.at_least,
+            ),
         )
-        return (mine, *self.fault.bite(lab, on))
 
-    def heal(self, lab: Lab, on: str) -> None:
-        """Heal the fault and remove the gate, which stands open since the fault struck."""
-        self.fault.heal(lab, on)
+
+@contextmanager
+def _session(lab: Lab) -> Iterator[Any]:
+    """A cursor whose statements the server ends in time; raises LabError."""
+    import psycopg2  # noqa: PLC0415  (hardly ever needed)
+
+    try:
         with closing(lab.postgres()) as connection, connection.cursor() as cursor:
-            cursor.execute(_REMOVE)
+            cursor.execute(_LIMITS)
+            yield cursor
+    except psycopg2.Error as error:
+        msg = f"the commit gate: {str(error).strip()}"
+        raise LabError(msg) from error
+
+
+def _table(fault: AtCommit) -> Iterator[str]:
+    if not isinstance(fault.table, str) or not _TABLE.fullmatch(fault.table):
+        yield f"table is {fault.table!r}; expected the name of a table, such as 'widgets' or 'public.widgets'"
+
+
+def _waiting(cursor: Any) -> list[str]:  # noqa: ANN401  (psycopg2 has no usable type)
+    cursor.execute(_WAITING)
+    return [xid for (xid,) in cursor.fetchall()]
 
 
 def _outcome(cursor: Any, xid: str) -> str:  # noqa: ANN401  (psycopg2 has no usable type)

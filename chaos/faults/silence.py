@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
 
-from chaos.faults.fault import contrast
+from chaos.faults.arguments import check, share
+from chaos.faults.bites import contrast
+from chaos.faults.fault import Change
+from chaos.faults.toxics import toxic
 from chaos.lab import Lab
 from chaos.probes import Answer
-from chaos.proxies import Stream
-from chaos.results.model import Bite
+
+_silent = partial(contrast, expected=Answer.SILENT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Silence:
-    """Toxiproxy's ``timeout: 0`` on some streams: data vanishes, connections stay open.
+class Blackhole:
+    """Nothing arrives in either direction, and nobody is told.
 
-    Healing closes the connections that were silent; what was sent meanwhile is gone.
+    Toxiproxy's ``timeout: 0``: connections stay open; healing closes them, and what was sent
+    meanwhile is gone.
+
+    Attributes:
+        toxicity: share of connections, drawn for each direction of each.
     """
 
-    _streams: ClassVar[tuple[Stream, ...]]
+    toxicity: float = 1.0
 
-    def inject(self, lab: Lab, on: str) -> None:
-        """Add the toxic to each stream of each proxy."""
-        for edge in lab.edges(on):
-            proxy = edge.proxy
-            for stream in self._streams:
-                proxy.add_toxic(type="timeout", stream=stream, attributes={"timeout": 0})
+    def __post_init__(self) -> None:
+        check(self, share(self))
 
-    def bite(self, lab: Lab, on: str) -> tuple[Bite, ...]:
-        """Each edge connects and stays silent, and its dependency answers."""
-        return tuple(contrast(edge, Answer.SILENT) for edge in lab.edges(on))
-
-    def heal(self, lab: Lab, on: str) -> None:
-        """Remove the toxics."""
-        for edge in lab.edges(on):
-            proxy = edge.proxy
-            for stream in self._streams:
-                proxy.destroy_toxic(f"timeout_{stream}")
+    def changes(self, lab: Lab, on: str) -> tuple[Change, ...]:
+        """A toxic in each direction."""
+        requests = (
+            toxic(edge, "timeout", "upstream", shows=None, toxicity=self.toxicity, timeout=0) for edge in lab.edges(on)
+        )
+        return (*requests, *HalfOpen(toxicity=self.toxicity).changes(lab, on))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Blackhole(_Silence):
-    """Nothing arrives in either direction, and nobody is told."""
+class HalfOpen:
+    """Requests arrive, replies are lost: the dependency acts and the caller never hears of it.
 
-    _streams: ClassVar[tuple[Stream, ...]] = ("upstream", "downstream")
+    Attributes:
+        toxicity: share of connections, drawn once for each.
+    """
 
+    toxicity: float = 1.0
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HalfOpen(_Silence):
-    """Requests arrive, replies are lost: the dependency acts and the caller never hears of it."""
+    def __post_init__(self) -> None:
+        check(self, share(self))
 
-    _streams: ClassVar[tuple[Stream, ...]] = ("downstream",)
+    def changes(self, lab: Lab, on: str) -> tuple[Change, ...]:
+        """A toxic on the replies."""
+        return tuple(
+            toxic(edge, "timeout", "downstream", shows=_silent, toxicity=self.toxicity, timeout=0)
+            for edge in lab.edges(on)
+        )

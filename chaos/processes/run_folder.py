@@ -31,6 +31,11 @@ def create() -> Path:
         return Path(tempfile.mkdtemp(prefix=f"chaos-lab-{os.getpid()}-", dir=root))
 
 
+def is_ours(folder: Path) -> bool:
+    """Whether *folder* is, or by its name was, the folder of a lab of this user."""
+    return _NAME.match(folder.name) is not None and _owner(folder) in {None, os.getuid()}
+
+
 def _root() -> Path:
     if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK | os.X_OK):
         space = os.statvfs(MEMORY)
@@ -42,4 +47,12 @@ def _root() -> Path:
 def _is_abandoned(folder: Path) -> bool:
     if not (named := _NAME.match(folder.name)):
         return False
-    return folder.lstat().st_uid == os.getuid() and not Path(f"/proc/{named[1]}").exists()
+    return _owner(folder) == os.getuid() and not Path(f"/proc/{named[1]}").exists()
+
+
+def _owner(folder: Path) -> int | None:
+    """The user whose *folder* it is; None when it is not there, or another lab has just swept it away."""
+    try:
+        return folder.lstat().st_uid
+    except FileNotFoundError:
+        return None

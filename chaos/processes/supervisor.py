@@ -29,13 +29,19 @@ class Supervisor:
     Processes started through a connection end when it closes. Use as a context manager.
     """
 
-    def __init__(self, path: Path, owner: subprocess.Popen[bytes] | None = None) -> None:
+    def __init__(
+        self, path: Path, owner: subprocess.Popen[bytes] | None = None, *, within_s: float = ANSWER_WITHIN_S
+    ) -> None:
         self.path = path
         self._owner = owner
         self._lock = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(ANSWER_WITHIN_S)
-        self._socket.connect(str(path))
+        self._socket.settimeout(within_s)
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
         self._lines = self._socket.makefile("rb")
 
     @classmethod
@@ -76,6 +82,7 @@ class Supervisor:
         log: Path,
         unprivileged: bool = False,
         end_signal: signal.Signals = signal.SIGKILL,
+        stale: Sequence[Path] = (),
     ) -> Process:
         """Start a program (*argv*) or a preloaded Python function (*target*, ``module:function``).
 
@@ -88,6 +95,7 @@ class Supervisor:
             log: file that its standard output and error are appended to.
             unprivileged: hide that the lab runs as root (Postgres insists).
             end_signal: what ends it when the lab is gone.
+            stale: files of an earlier run that must go before it starts.
 
         Raises:
             StackError: it could not be started.
@@ -102,16 +110,38 @@ class Supervisor:
             log=str(log),
             unprivileged=unprivileged,
             end_signal=int(end_signal),
+            stale=[str(path) for path in stale],
         )
-        return Process(supervisor=self, name=name, pid=answer["pid"], log=log, stop_signal=end_signal)
+        return Process(supervisor=self, number=answer["number"], name=name, log=log, stop_signal=end_signal)
 
-    def status(self) -> dict[int, int | None]:
-        """Exit status by process id: None while it runs, negative for the signal that ended it."""
-        return {int(pid): status for pid, status in self._ask("poll")["status"].items()}
+    def look(self, number: int) -> Look:
+        """How the process of that *number* is now."""
+        return Look(**self._ask("look", number=number))
 
-    def send(self, pid: int, number: int, *, tree: bool = False) -> None:
-        """Send signal *number* to *pid*, and to all its descendants when *tree*."""
-        self._ask("signal", pid=pid, number=number, tree=tree)
+    def send(self, number: int, signal_number: int) -> None:
+        """Send a signal to the process of that *number*."""
+        self._ask("signal", number=number, signal_number=signal_number)
+
+    def kill(self, number: int) -> None:
+        """Kill it with its family; returns when the kernel has forgotten them."""
+        self._ask("kill", number=number)
+
+    def pause(self, number: int) -> None:
+        """Stop it with its family; returns when the kernel says that all stand still."""
+        self._ask("pause", number=number)
+
+    def resume(self, number: int) -> None:
+        """Let it go on, with its family."""
+        self._ask("resume", number=number)
+
+    def again(self, number: int) -> int:
+        """Start it again as it was, unless it runs; returns its process id.
+
+        The fork server remembers how, so whoever knows the number can do it: no password is handed
+        on. The process stays with the connection that started it first.
+        """
+        pid: int = self._ask("start", number=number)["pid"]
+        return pid
 
     def close(self) -> None:
         """End every process of this connection, and the fork server if it is ours."""
@@ -152,38 +182,70 @@ class Supervisor:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Process:
-    """A running process of the lab.
+class Look:
+    """What the fork server and the kernel say of a process.
 
     Attributes:
-        name: what it is called, such as "widget-core".
         pid: its process id.
+        status: None while it runs, else its exit status (negative: the signal that ended it).
+        state: the kernel's letter: R running, S sleeping, T stopped, X gone.
+    """
+
+    pid: int
+    status: int | None
+    state: str
+
+    def __str__(self) -> str:
+        return f"ended with {self.status}" if self.ended else "paused" if self.paused else "running"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it does not run."""
+        return self.status is not None
+
+    @property
+    def paused(self) -> bool:
+        """Whether it stands still."""
+        return self.status is None and self.state == "T"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Process:
+    """A process of the lab; after a restart it means the new one.
+
+    Attributes:
+        number: the fork server's, the same for life.
+        name: what it is called, such as "widget-core".
         log: the file with what it printed.
         stop_signal: the signal that ends it in good order.
     """
 
     supervisor: Supervisor
+    number: int
     name: str
-    pid: int
     log: Path
     stop_signal: signal.Signals
 
+    @property
+    def pid(self) -> int:
+        """The process id that it has now, or had last."""
+        return self.look().pid
+
+    def look(self) -> Look:
+        """How it is now."""
+        return self.supervisor.look(self.number)
+
     def status(self) -> int | None:
         """None while it runs, else its exit status (negative: the signal that ended it)."""
-        return self.supervisor.status().get(self.pid)
-
-    def send(self, number: signal.Signals, *, tree: bool = False) -> None:
-        """Send it signal *number*; with its descendants when *tree*."""
-        self.supervisor.send(self.pid, number, tree=tree)
+        return self.look().status
 
     def stop(self, number: signal.Signals | None = None, within_s: float = STOP_WITHIN_S) -> None:
         """End it with *number* (default: its own stop signal); after *within_s* with SIGKILL, family included."""
-        self.send(number or self.stop_signal)
+        self.supervisor.send(self.number, number or self.stop_signal)
         try:
             wait_for(lambda: self.status() is not None, what=f"{self.name} has ended", within_s=within_s)
         except LabError:
-            self.send(signal.SIGKILL, tree=True)
-            wait_for(lambda: self.status() is not None, what=f"{self.name} is dead", within_s=STOP_WITHIN_S)
+            self.supervisor.kill(self.number)
 
     def last_words(self, lines: int = 12) -> str:
         """The last *lines* of its log."""

@@ -24,16 +24,29 @@ def given_url(allow_hosts: Collection[str]) -> str | None:
     """The Toxiproxy that is to be used instead of one of our own, or None.
 
     Raises:
-        UsageError: it is neither on loopback nor on a host that the lab may touch.
+        UsageError: it is no address, or neither on loopback nor on a host that the lab may touch.
     """
     url = os.environ.get(VARIABLE)
     if not url:
         return None
-    host = urlsplit(url).hostname
+    host, address = _address(url)
     if host not in {LOOPBACK, "localhost", "::1", *allow_hosts}:
         msg = f"{VARIABLE}={url!r} is not on loopback; list {host!r} in allow-hosts if the lab may touch it"
         raise UsageError(msg)
-    return url
+    return address
+
+
+def _address(url: str) -> tuple[str, str]:
+    """The host of a Toxiproxy's *url*, and the URL without a slash at its end."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port or url.removesuffix("/") != f"http://{parts.netloc}" or "@" in parts.netloc:
+        msg = f"{VARIABLE}={url!r} is not the address of a Toxiproxy, such as 'http://{LOOPBACK}:8474'"
+        raise UsageError(msg)
+    return host, f"http://{parts.netloc}"
 
 
 def spawn(program: Path, port: int, proxies: Mapping[str, ProxySpec], supervisor: Supervisor, folder: Path) -> Process:

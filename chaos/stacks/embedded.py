@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
@@ -23,6 +24,7 @@ from chaos.errors import ConfigError, LabError, StackError, UsageError
 from chaos.processes.supervisor import Process, Supervisor
 from chaos.proxies import Toxiproxy
 from chaos.stacks import cache, edges, postgres, template, toxiproxy, valkey
+from chaos.stacks.control import Control
 from chaos.stacks.ports import PortBlock, claim, require_free
 
 HEALTHY_WITHIN_S: Final = 20.0
@@ -86,6 +88,23 @@ class Embedded:
         if self.block:
             self.block.release()
 
+    @cached_property
+    def control(self) -> Control:
+        """What process faults do to them."""
+        hittable = {name: process for name, process in self.processes.items() if name != "toxiproxy"}
+        own = {name: process for name, process in self.processes.items() if name not in hittable}
+        return Control(hittable, self.wait_ready, own)
+
+    def wait_ready(self, name: str) -> None:
+        """Return when the process of that *name* does its work; raises StackError."""
+        settings = self.config.settings
+        if name == "postgres" and settings.postgres:
+            postgres.wait_ready(settings.postgres, self.ports[name], self.processes[name])
+        elif name == "redis" and settings.redis:
+            valkey.wait_ready(settings.redis, self.ports[name], self.processes[name])
+        else:
+            wait_healthy(self, name)
+
     def spawn(self, service: str) -> Process:
         """Fork *service*; it must not be running."""
         spec = self.config.settings.services[service]
@@ -127,6 +146,11 @@ class Embedded:
         return names
 
 
+def preload(config: Config, supervisor: Supervisor) -> None:
+    """Import the services of *config*, of which each start is a fork; takes a second the first time."""
+    supervisor.preload([spec.run.partition(":")[0] for spec in config.settings.services.values()])
+
+
 def start(
     config: Config, supervisor: Supervisor, *, fixed_ports: bool, environment: Mapping[str, str], say: Say
 ) -> Embedded:
@@ -163,7 +187,7 @@ def start(
     )
     try:
         _start_stores(stack, say)
-        supervisor.preload([spec.run.partition(":")[0] for spec in config.settings.services.values()])
+        preload(config, supervisor)
         _wait_stores(stack)
         for service in config.settings.services:
             stack.spawn(service)
@@ -241,7 +265,6 @@ def _wait_stores(stack: Embedded) -> None:
     else:
         edges.wait_ready(server, stack.proxies, stack.processes["toxiproxy"])
     server.close()
-    if settings.postgres:
-        postgres.wait_ready(settings.postgres, stack.ports["postgres"], stack.processes["postgres"])
-    if settings.redis:
-        valkey.wait_ready(settings.redis, stack.ports["redis"], stack.processes["redis"])
+    for name, configured in (("postgres", settings.postgres), ("redis", settings.redis)):
+        if configured:
+            stack.wait_ready(name)

@@ -54,6 +54,7 @@ def start(folder: Path, port: int, supervisor: Supervisor, log: Path) -> Process
         cwd=folder,
         log=log,
         unprivileged=is_refused_by_postgres(),
+        stale=[folder / "postmaster.pid"],
         end_signal=signal.SIGQUIT,  # "immediate": it ends its children and frees its shared memory
     )
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
-from typing import Final
-
-import redis
+from typing import TYPE_CHECKING, Final
 
 from chaos.clock import wait_for
 from chaos.config import LOOPBACK, RedisSpec
 from chaos.errors import MissingToolError, StackError
 from chaos.processes.supervisor import Process, Supervisor
+
+if TYPE_CHECKING:
+    import redis
 
 READY_WITHIN_S: Final = 10.0
 
@@ -51,6 +52,8 @@ def start(spec: RedisSpec, folder: Path, port: int, supervisor: Supervisor, log:
 
 def connect(spec: RedisSpec, port: int, within_s: float = 2.0) -> redis.Redis:
     """A direct client (past every proxy)."""
+    import redis  # noqa: PLC0415  (takes as long to load as all the rest of a command)
+
     return redis.Redis(
         host=LOOPBACK,
         port=port,
@@ -63,6 +66,7 @@ def connect(spec: RedisSpec, port: int, within_s: float = 2.0) -> redis.Redis:
 
 def wait_ready(spec: RedisSpec, port: int, process: Process) -> None:
     """Return when the server answers PING; raises StackError when it ended meanwhile."""
+    from redis import ConnectionError as NotThere  # noqa: PLC0415  (as in ``connect``)
 
     def answers() -> bool:
         if (status := process.status()) is not None:
@@ -71,7 +75,7 @@ def wait_ready(spec: RedisSpec, port: int, process: Process) -> None:
         try:
             with connect(spec, port) as client:
                 return bool(client.ping())
-        except redis.ConnectionError:
+        except NotThere:
             return False
 
     wait_for(answers, what=f"Valkey answers on port {port}", within_s=READY_WITHIN_S, every_s=0.01)
