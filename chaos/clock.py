@@ -14,9 +14,13 @@ NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000
 
 
-def now_ns() -> int:
-    """Nanoseconds of ``CLOCK_MONOTONIC``: comparable between all processes of this machine."""
-    return time.monotonic_ns()
+now_ns = time.monotonic_ns
+"""Nanoseconds of ``CLOCK_MONOTONIC``: comparable between all processes of this machine."""
+
+
+def since_boot_s() -> float:
+    """Seconds since the machine started, its sleep included; comparable between all processes of this machine."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def seconds(ns: int) -> float:

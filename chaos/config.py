@@ -27,6 +27,8 @@ Protocol = Literal["http", "postgres", "redis", "iiop", "tcp"]
 EDGES_MAX: Final = 200
 FILE_BYTES_MAX: Final = 1_000_000
 LOOPBACK: Final = "127.0.0.1"
+CHECK_WITHIN_S: Final = 60.0
+CHECK_MEMORY_MB: Final = 4096
 
 _NAME: Final = r"^[a-z_][a-z0-9_]{0,62}$"
 _PRINTABLE: Final = r"^[A-Za-z0-9_.~!-]{1,128}$"
@@ -105,7 +107,7 @@ class RedisSpec(_Model):
 
 
 class Settings(_Model):
-    """The table ``[tool.chaos-lab]``."""
+    """The table ``[tool.chaos-lab]``; ``check-within-s`` and ``check-memory-mb`` are each checker's hard wall."""
 
     edges: str = "toxiproxy.json"
     scenarios: str = "scenarios"
@@ -113,12 +115,23 @@ class Settings(_Model):
     toxiproxy_port: Port = 8474
     allow_hosts: tuple[str, ...] = ()
     mutation_env: str = "RESILIENCE_DISABLE"
+    check_within_s: float = Field(default=CHECK_WITHIN_S, gt=0)
+    check_memory_mb: int = Field(default=CHECK_MEMORY_MB, gt=0)
     entry: str = ""
     protocols: Mapping[str, Protocol] = {}
     env: Mapping[str, str] = {}
     postgres: PostgresSpec | None = None
     redis: RedisSpec | None = None
     services: Mapping[str, ServiceSpec] = {}
+
+    def may_touch(self, host: str | None) -> bool:
+        """Whether *host* is on loopback or listed in ``allow-hosts``."""
+        if host in {"localhost", *self.allow_hosts}:
+            return True
+        try:
+            return ipaddress.ip_address((host or "").strip("[]")).is_loopback
+        except ValueError:
+            return False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,6 +159,16 @@ class Config:
         """What is spoken on *edge*; the first glob of ``protocols`` that matches decides."""
         spoken = (p for glob, p in self.settings.protocols.items() if fnmatch.fnmatch(edge, glob))
         return next(spoken, "tcp")
+
+    def processes(self) -> tuple[str, ...]:
+        """Names of the processes that faults may hit."""
+        stores = (("postgres", self.settings.postgres), ("redis", self.settings.redis))
+        return (*(name for name, spec in stores if spec), *self.settings.services)
+
+    def postgres_login(self) -> dict[str, str] | None:
+        """What libpq needs besides the address; None without a Postgres."""
+        spec = self.settings.postgres
+        return {"dbname": spec.database, "user": spec.user, "password": spec.password} if spec else None
 
     def ports(self) -> dict[str, int]:
         """Every port of one stack on its default numbers, by what listens there."""
@@ -187,9 +210,9 @@ def _settings(root: Path) -> tuple[str, Settings]:
     source = f"{path} [tool.chaos-lab]"
     try:
         table = tomllib.loads(_text(path))["tool"]["chaos-lab"]
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(str(path), [f"is not TOML: {error}"]) from error
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
         hint = "the table is missing: run chaos-lab in the project's folder, or name it with --root"
         raise ConfigError(source, [hint]) from error
     try:
@@ -201,7 +224,7 @@ def _settings(root: Path) -> tuple[str, Settings]:
 def _proxies(path: Path) -> list[ProxySpec]:
     try:
         entries = json.loads(_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(str(path), [f"is not JSON: {error}"]) from error
     if not isinstance(entries, list) or not 0 < len(entries) <= EDGES_MAX:
         raise ConfigError(str(path), [f"holds a {type(entries).__name__}; expected a list of 1 to {EDGES_MAX} edges"])
@@ -257,13 +280,7 @@ def _address_problems(text: str, settings: Settings) -> Iterable[str]:
     except ValueError as error:
         yield str(error)
         return
-    if host in settings.allow_hosts:
-        return
-    try:
-        loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if host == "localhost" or not settings.may_touch(host):
         yield f"{text!r} is not on loopback (127.0.0.1); list {host!r} in allow-hosts if the lab may touch it"
 
 

@@ -6,14 +6,18 @@ means that the lab could not do its work::
     LabError                    exit code 3
     ├── UsageError              exit code 2: the caller can put it right
     │   ├── ConfigError         a file or setting is wrong; lists every problem at once
+    │   ├── FaultError          a fault's arguments make no sense; lists every problem at once
     │   ├── UnknownNameError         no such edge, scenario or service; lists the candidates
     │   ├── PortTakenError           a port that the stack needs is in use
+    │   ├── HaltedError              a HALT file forbids faults
     │   └── MissingToolError         a program is nowhere to be had; lists the ways to get it
     ├── StackError              a process of the stack did not start or died
     ├── ProxyError              Toxiproxy refused, or answered something else than was asked
+    │   ├── NotHeldError             Toxiproxy holds no such proxy or toxic
     │   └── ProxyTimeoutError        Toxiproxy did not answer before the deadline
     ├── HistoryError            a recorded file is damaged; names the line
     └── HealError               exit code 4: a fault could not be taken back
+        └── UndoLogError             an undo log is damaged, or names what the lab may not touch; names the line
 """
 
 from __future__ import annotations
@@ -52,6 +56,20 @@ class ConfigError(UsageError):
         super().__init__("\n".join([f"{source}: {_count(self.problems)}", *(f"  - {p}" for p in self.problems)]))
 
 
+class FaultError(UsageError, ValueError):
+    """A fault's arguments make no sense.
+
+    Attributes:
+        fault: what it is called, such as "Latency".
+        problems: every problem found, one sentence each.
+    """
+
+    def __init__(self, fault: str, problems: Sequence[str]) -> None:
+        self.fault = fault
+        self.problems = tuple(problems)
+        super().__init__(f"{fault}: " + "; ".join(self.problems))
+
+
 class UnknownNameError(UsageError):
     """Nothing carries this name.
 
@@ -76,12 +94,20 @@ class MissingToolError(UsageError):
     """A program that the lab needs is nowhere to be had."""
 
 
+class HaltedError(UsageError):
+    """A HALT file forbids faults, and ends what runs."""
+
+
 class StackError(LabError):
     """A process of the stack did not start, or ended when it should not have."""
 
 
 class ProxyError(LabError):
     """Toxiproxy refused a change, or holds something else than what was asked for."""
+
+
+class NotHeldError(ProxyError):
+    """Toxiproxy holds no such proxy or toxic."""
 
 
 class ProxyTimeoutError(ProxyError):
@@ -96,6 +122,10 @@ class HealError(LabError):
     """A fault could not be taken back; the message lists what is left and how to undo it."""
 
     exit_code: ClassVar[int] = 4
+
+
+class UndoLogError(HealError):
+    """An undo log is damaged, or names something that the lab may not touch."""
 
 
 @contextmanager

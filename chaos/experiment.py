@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from chaos.checkers.finding import Checker
-from chaos.checkers.run_itself import KeptSchedule, SteadyAfter, SteadyBefore
-from chaos.clock import NS_PER_S, now_ns, seconds, sleep_until
+from chaos.clock import NS_PER_S, now_ns, seconds
 from chaos.errors import HealError, LabError
-from chaos.faults.fault import Fault
-from chaos.history import History, Recorder
+from chaos.faults.fault import Effect, Fault, heal_all, inject
+from chaos.history import Recorder
+from chaos.judge import Judge
 from chaos.lab import Lab
 from chaos.results import folder as results
-from chaos.results.model import Bite, Finding, Result, Verdict, worst
-from chaos.workload.driver import Driver
-from chaos.workload.request import OpenLoop
+from chaos.results.model import Bite, Result, Subject, Verdict
+from chaos.wall import Wall
+from chaos.workload.request import Workload
 
 Say = Callable[[str], None]
+
+OVERDUE_S: Final = 10.0
+"""How much longer than planned a fault may stay before the guard takes it back."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """A fault on some edges for some time.
+    """A fault on some edges or processes for some time.
 
     Attributes:
         fault: what to inject.
-        on: glob over edge names.
+        on: glob over edge names, or over process names for a process fault.
         start_s: seconds after the steady phase.
         duration_s: seconds until it is healed.
     """
@@ -39,6 +41,30 @@ class Window:
     on: str
     start_s: float = 0.0
     duration_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mutation:
+    """Safeguards of the platform switched off, and the check that must notice.
+
+    Attributes:
+        off: as the variable ``mutation-env`` takes it, such as "widget-core.postgres.breaker"; several
+            with commas between, where one alone is covered by the other.
+        caught_by: the class of the checker that must be REFUTED.
+    """
+
+    off: str
+    caught_by: type
+
+    def is_killed_by(self, result: Result) -> bool:
+        """Whether *result*, of a run with the safeguards off, is REFUTED for the reason named.
+
+        Nothing is killed by a run that cannot be trusted: when the lab did not keep its schedule, or
+        the platform was not steady before the fault, the safeguard was not what made the difference.
+        """
+        refuted = {finding.by for finding in result.findings if finding.verdict is Verdict.REFUTED}
+        trusted = all(f.verdict is Verdict.HELD for f in result.findings if f.about is Subject.RUN)
+        return trusted and result.verdict is Verdict.REFUTED and self.caught_by.__name__ in refuted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +78,7 @@ class Experiment:
         workloads: what is sent all the time.
         faults: what is broken, and when.
         checkers: what judges the hypothesis.
-        mutations: safeguards; with any one of them switched off the hypothesis must be refuted.
+        mutations: with any one of them the hypothesis must be refuted.
         steady_s: seconds of load before the first fault.
         recovery_s: seconds of load after the last healing.
         steady_share: share of operations that must succeed before the fault and at the end.
@@ -63,15 +89,21 @@ class Experiment:
     id: str
     title: str
     hypothesis: str
-    workloads: tuple[OpenLoop, ...]
+    workloads: tuple[Workload, ...]
     faults: tuple[Window, ...]
     checkers: tuple[Checker, ...]
-    mutations: tuple[str, ...]
-    steady_s: float = 2.0
+    mutations: tuple[Mutation, ...]
+    steady_s: float = 1.5
     recovery_s: float = 3.0
     steady_share: float = 0.99
     at_rest: Callable[[Lab], Mapping[str, int]] | None = None
     self_check: bool = False
+
+    @property
+    def length_s(self) -> float:
+        """How long its load lasts, in seconds."""
+        faults_s = max((w.start_s + w.duration_s for w in self.faults), default=0.0)
+        return self.steady_s + faults_s + self.recovery_s
 
 
 def run(experiment: Experiment, lab: Lab, folder: Path, say: Say = lambda _: None) -> Result:
@@ -88,13 +120,13 @@ def run(experiment: Experiment, lab: Lab, folder: Path, say: Say = lambda _: Non
     began_ns = now_ns()
     with Recorder(folder, experiment.id) as recorder:
         with _healed(lab), _load(experiment, lab, recorder, say):
-            _phase("steady state", experiment.steady_s, recorder, say)
+            _phase("steady state", experiment.steady_s, lab, recorder, say)
             bites = _break_and_heal(experiment.faults, lab, recorder, say)
-            _phase("recovery", experiment.recovery_s, recorder, say)
+            _phase("recovery", experiment.recovery_s, lab, recorder, say)
         if experiment.at_rest:
             recorder.write("final", value=dict(experiment.at_rest(lab)))
     say("checking")
-    verdict, says, findings = judge(experiment, History.load(folder), bites)
+    verdict, says, findings = judge(experiment, bites, Wall.of(lab.config.settings)).of_folder(folder)
     result = Result(
         id=experiment.id,
         title=experiment.title,
@@ -104,54 +136,44 @@ def run(experiment: Experiment, lab: Lab, folder: Path, say: Say = lambda _: Non
         bites=bites,
         findings=findings,
         targets=tuple((w.on, repr(w.fault)) for w in experiment.faults),
-        disabled=os.environ.get(lab.config.settings.mutation_env, ""),
+        disabled=lab.disabled,
         wall_s=seconds(now_ns() - began_ns),
         folder=folder,
+        steady_share=experiment.steady_share,
     )
     results.save(result)
     return result
 
 
-def judge(experiment: Experiment, history: History, bites: Sequence[Bite]) -> tuple[Verdict, str, tuple[Finding, ...]]:
-    """The verdict on *history*, in one word and one sentence, and all findings.
-
-    A fault that did not bite makes everything else INVALID; otherwise the worst finding decides.
-    """
-    operations = sorted({o.operation for o in history.operations})
-    share = experiment.steady_share
-    checkers: list[Checker] = [KeptSchedule()]
-    checkers += [SteadyBefore(operation=o, share=share) for o in operations]
-    checkers += experiment.checkers
-    checkers += [SteadyAfter(operation=o, share=share) for o in operations]
-    findings = tuple(checker(history) for checker in checkers)
-    if toothless := [bite for bite in bites if not bite.held]:
-        return Verdict.INVALID, "; ".join(f"the fault did not bite: {bite}" for bite in toothless), findings
-    verdict = worst(finding.verdict for finding in findings)
-    if verdict is Verdict.HELD:
-        return verdict, f"{len(findings)} checks held, {len(bites)} of {len(bites)} faults bit", findings
-    return verdict, "; ".join(f"{f.check}: {f.says}" for f in findings if f.verdict is verdict), findings
+def judge(experiment: Experiment, bites: Sequence[Bite], wall: Wall) -> Judge:
+    """What judges the runs of *experiment*, with the evidence that its faults bit."""
+    return Judge(checkers=experiment.checkers, steady_share=experiment.steady_share, bites=bites, wall=wall)
 
 
-def _phase(name: str, length_s: float, recorder: Recorder, say: Say) -> None:
+def _phase(name: str, length_s: float, lab: Lab, recorder: Recorder, say: Say) -> None:
     say(name)
     recorder.write("phase", name=name)
-    sleep_until(now_ns() + int(length_s * NS_PER_S))
+    lab.keeper.sleep_until(now_ns() + int(length_s * NS_PER_S))
 
 
 def _break_and_heal(windows: Sequence[Window], lab: Lab, recorder: Recorder, say: Say) -> tuple[Bite, ...]:
     """Inject and heal every window at its time; returns the evidence that each took hold."""
     start_ns = now_ns()
     bites: list[Bite] = []
-    injected: dict[int, tuple[int, int]] = {}
-    for at_s, action, number in _timetable(windows):
-        window = windows[number]
-        sleep_until(start_ns + int(at_s * NS_PER_S))
-        if action == "inject":
-            say(f"{window.fault} on {window.on}")
-            injected[number] = _inject(window, lab, recorder)
-            bites += window.fault.bite(lab, window.on)
-        else:
-            _heal(window, lab, recorder, injected[number])
+    open_: dict[int, _Injected] = {}
+    try:
+        for at_s, action, number in _timetable(windows):
+            window = windows[number]
+            lab.keeper.sleep_until(start_ns + int(at_s * NS_PER_S))
+            if action == "inject":
+                say(f"{window.fault} on {window.on}")
+                open_[number] = _inject(window, lab, recorder)
+                bites += _evidence(open_[number], open_[number].effect.bite())
+            else:
+                healed = open_.pop(number)
+                bites += _evidence(healed, _heal(window, lab, recorder, healed, open_.values()))
+    finally:
+        heal_all(injected.effect for injected in open_.values())
     return tuple(bites)
 
 
@@ -164,30 +186,51 @@ def _timetable(windows: Sequence[Window]) -> list[tuple[float, Literal["heal", "
     return sorted(timetable)
 
 
-def _inject(window: Window, lab: Lab, recorder: Recorder) -> tuple[int, int]:
-    """Inject and return when it was sent and when it was in effect."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Injected:
+    """A window's fault in effect: when its change was sent, and when it was read back."""
+
+    effect: Effect
+    sent_ns: int
+    injected_ns: int
+
+
+def _evidence(injected: _Injected, bites: Iterable[Bite]) -> Iterator[Bite]:
+    """*bites* with the window that they are the evidence for."""
+    return (replace(bite, sent_ns=injected.sent_ns) for bite in bites)
+
+
+def _inject(window: Window, lab: Lab, recorder: Recorder) -> _Injected:
     sent_ns = now_ns()
     recorder.write("inject", fault=repr(window.fault), on=window.on)
-    window.fault.inject(lab, window.on)
-    return sent_ns, now_ns()
+    effect = inject(window.fault, lab, window.on, at_most_s=window.duration_s + OVERDUE_S)
+    return _Injected(effect=effect, sent_ns=sent_ns, injected_ns=now_ns())
 
 
-def _heal(window: Window, lab: Lab, recorder: Recorder, injected: tuple[int, int]) -> None:
-    """Heal, prove it on the wire, and write the whole window down."""
+def _heal(
+    window: Window, lab: Lab, recorder: Recorder, injected: _Injected, others: Iterable[_Injected]
+) -> tuple[Bite, ...]:
+    """Heal, prove it on the wire, and write the whole window down; returns the evidence that came late.
+
+    What *others* still break is proved when the last of them is healed.
+    """
     heal_sent_ns = now_ns()
     recorder.write("heal", fault=repr(window.fault), on=window.on)
-    window.fault.heal(lab, window.on)
-    for edge in lab.edges(window.on):
-        lab.prove_healed(edge)
+    injected.effect.heal()
+    broken = {edge for other in others for edge in lab.touched(other.effect.on)}
+    for edge in lab.touched(injected.effect.on):
+        if edge not in broken:
+            lab.prove_healed(edge)
     recorder.write(
         "fault",
         fault=repr(window.fault),
         on=window.on,
-        sent_ns=injected[0],
-        injected_ns=injected[1],
+        sent_ns=injected.sent_ns,
+        injected_ns=injected.injected_ns,
         heal_sent_ns=heal_sent_ns,
         healed_ns=now_ns(),
     )
+    return injected.effect.bite_later()
 
 
 @contextmanager
@@ -207,6 +250,8 @@ def _healed(lab: Lab) -> Iterator[None]:
 @contextmanager
 def _load(experiment: Experiment, lab: Lab, recorder: Recorder, say: Say) -> Iterator[None]:
     """The experiment's workloads run inside the block."""
+    from chaos.workload.driver import Driver  # noqa: PLC0415  (aiohttp and uvloop load only where load is driven)
+
     say("preparing")
     driver = Driver(lab, experiment.workloads, recorder)
     driver.start()

@@ -124,6 +124,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
         die_with_parent(os.getppid())
         config.stash[_FOLDER] = Path(config.workerinput[_WORKER_FOLDER])
+        return
+    from chaos.errors import LabError  # noqa: PLC0415  (this module loads with every pytest)
+    from chaos.guard.first import heal_leftovers  # noqa: PLC0415
+
+    try:
+        heal_leftovers(config.rootpath)
+    except LabError as error:
+        pytest.exit(f"chaos-lab: {error}", returncode=error.exit_code)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -160,9 +168,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
 
     found = results.load_all(folder)
     workers = getattr(config.option, "numprocesses", None) or 1
-    summary = results.finish(folder, found, wall_s=time.monotonic() - config.stash[_BEGAN], workers=workers)
-    page.write(folder, found, summary)
+    wall_s = time.monotonic() - config.stash[_BEGAN]
+    summary = results.finish(folder, found, wall_s=wall_s, workers=workers, root=config.rootpath)
+    page.write(folder, page.load(found), summary)
     results.point_latest(folder)
+    results.publish(folder)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

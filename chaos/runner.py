@@ -20,14 +20,34 @@ from chaos import catalogue
 from chaos.config import Config
 from chaos.errors import LabError
 from chaos.experiment import Experiment, run
+from chaos.guard import halt
 from chaos.lab import embedded
 from chaos.processes.kernel import die_with_parent
 from chaos.processes.supervisor import Supervisor
 from chaos.results import folder as results
 from chaos.results.model import Result
 from chaos.stacks import edges, template, toxiproxy
+from chaos.stacks.embedded import preload
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One run of an experiment.
+
+    Attributes:
+        experiment: which.
+        disable: safeguards that the platform runs without; None for what the environment says.
+    """
+
+    experiment: Experiment
+    disable: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its folder, unique within a run."""
+        return f"{self.experiment.id}@{self.disable}" if self.disable else self.experiment.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +66,7 @@ def default_workers(experiments: int) -> int:
 
 
 def run_all(
-    experiments: Sequence[Experiment],
+    jobs: Sequence[Job],
     config: Config,
     folder: Path,
     *,
@@ -54,16 +74,19 @@ def run_all(
     say: Say,
     listen: Callable[[News], None],
 ) -> list[Result]:
-    """Run *experiments* on *workers* labs and return their results, by id.
+    """Run *jobs* on *workers* labs, the longest first, and return their results, by id.
+
+    Experiments that try the lab itself run before the others.
 
     Args:
-        folder: of the run; each experiment writes into its own folder below.
+        folder: of the run; each job writes into its own folder below.
         say: told in one line each what takes long before the first experiment.
         listen: told what the workers do.
 
     Raises:
         LabError: an experiment could not be run; the others have been, and their results are kept.
     """
+    halt.refuse(config.root)
     if not edges.given_url(config.settings.allow_hosts):
         toxiproxy.provide(say)
     with Supervisor.start(config.root) as supervisor:
@@ -72,7 +95,9 @@ def run_all(
         say(f"starting {workers} lab{'s' if workers > 1 else ''}")
         crew = _Crew(config, supervisor.path, folder, workers)
         try:
-            failures = crew.work(experiments, listen)
+            with suppress(LabError):  # meanwhile the workers start; one that cannot start its lab says why
+                preload(config, supervisor)
+            failures = crew.work(sorted(jobs, key=_urgency), listen)
         finally:
             crew.dismiss()
     if failures:
@@ -96,9 +121,9 @@ class _Crew:
             theirs.close()
             self._members[ours] = process
 
-    def work(self, experiments: Sequence[Experiment], listen: Callable[[News], None]) -> list[News]:
-        """Hand out *experiments* until all are done; returns the failures."""
-        waiting = deque(experiments)
+    def work(self, jobs: Sequence[Job], listen: Callable[[News], None]) -> list[News]:
+        """Hand out *jobs* until all are done; returns the failures."""
+        waiting = deque(jobs)
         busy: dict[Connection, str] = {}
         failures = []
         for connection in list(self._members):
@@ -115,7 +140,8 @@ class _Crew:
                     failures.append(news)  # that worker has lost its lab and ends
                 else:
                     _hand_out(waiting, connection, busy)
-        failures += [News("error", e.id, "no worker was left to run it", 3) for e in waiting]
+        code = max((news.exit_code for news in failures), default=LabError.exit_code)
+        failures += [News("error", job.name, "no worker was left to run it", code) for job in waiting]
         return failures
 
     def dismiss(self) -> None:
@@ -126,15 +152,19 @@ class _Crew:
             process.join(timeout=5)
 
 
-def _hand_out(waiting: deque[Experiment], connection: Connection, busy: dict[Connection, str]) -> None:
+def _urgency(job: Job) -> tuple[bool, float]:
+    return not job.experiment.self_check, -job.experiment.length_s
+
+
+def _hand_out(waiting: deque[Job], connection: Connection, busy: dict[Connection, str]) -> None:
     if waiting:
-        experiment = waiting.popleft()
+        job = waiting.popleft()
         try:
-            connection.send(experiment.id)
+            connection.send((job.experiment.id, job.disable, job.name))
         except OSError:
-            waiting.appendleft(experiment)
+            waiting.appendleft(job)
         else:
-            busy[connection] = experiment.id
+            busy[connection] = job.name
 
 
 def _receive(connection: Connection, doing: str) -> News:
@@ -156,16 +186,16 @@ def _work(config: Config, supervisor: Path, folder: Path, connection: Connection
     doing = ""
     try:
         with suppress(EOFError):
-            doing = connection.recv()
+            wanted, disable, doing = connection.recv()
             experiments = catalogue.load(config)
             with Supervisor(supervisor) as processes:
                 while True:
                     say = partial(_tell, connection, doing)
                     say("starting the lab")
-                    with embedded(config, processes) as lab:
-                        result = run(experiments[doing], lab, folder / doing, say)
+                    with embedded(config, processes, disable=disable) as lab:
+                        result = run(experiments[wanted], lab, folder / doing, say)
                     connection.send(News("done", doing, result.verdict))
-                    doing = connection.recv()
+                    wanted, disable, doing = connection.recv()
     except LabError as error:
         connection.send(News("error", doing, str(error), error.exit_code))
     except Exception as error:  # noqa: BLE001  (a scenario's own code may raise anything)

@@ -1,7 +1,4 @@
-"""What a breaker did, from the metrics of the service that owns it.
-
-Metrics are sampled at 10 Hz, so a moment is known to ± 0.1 s; counts between two samples are exact.
-"""
+"""What a breaker did, from the metrics of the service that owns it."""
 
 from __future__ import annotations
 
@@ -11,15 +8,23 @@ from math import ceil
 from typing import Final
 
 from chaos.checkers.finding import judged
-from chaos.checkers.moments import BREAKER, OPEN, DuringFaults, Interval, series
+from chaos.checkers.metrics import (
+    ATTEMPTS,
+    BREAKER,
+    CALLS,
+    CLOSED,
+    CONNECTIONS,
+    OPEN,
+    POOL_IN_USE,
+    TRANSITIONS,
+    growth,
+    series,
+)
+from chaos.checkers.moments import DuringFaults, Interval
+from chaos.checkers.recovery import recovered
 from chaos.clock import NS_PER_S
 from chaos.history import History
 from chaos.results.model import Finding
-
-CALLS: Final = "resilience_calls_total"
-TRANSITIONS: Final = "resilience_breaker_transitions_total"
-ATTEMPTS: Final = "resilience_attempts_total"
-IN_USE: Final = "pool_connections_in_use"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +36,7 @@ class BreakerOpens:
 
     def __call__(self, history: History) -> Finding:
         """Judge *history*: every fault for itself, the slowest counts."""
-        states = list(series(history, BREAKER, self.edge))
+        states = list(series(history, BREAKER, edge=self.edge))
         waits = [_first_open_s(states, fault) for fault in DuringFaults()(history)] if states else []
         longest = max((w for w in waits if w is not None), default=0.0)
         never = waits.count(None)
@@ -46,6 +51,28 @@ class BreakerOpens:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BreakerCloses:
+    """The breaker of *edge*, where a fault has opened it, is closed at most *within_s* seconds after healing."""
+
+    edge: str
+    within_s: float
+
+    def __call__(self, history: History) -> Finding:
+        """Judge *history*: every fault for itself, the slowest counts; see ``recovered``."""
+        states = list(series(history, BREAKER, edge=self.edge))
+        opened = [
+            fault
+            for fault in history.faults
+            if any(state == OPEN for t, state in states if fault.injected_ns <= t <= fault.healed_ns)
+        ]
+        backs = [
+            (fault, next((t for t, state in states if t >= fault.heal_sent_ns and state == CLOSED), None))
+            for fault in opened
+        ]
+        return recovered(f"the breaker of {self.edge} closes", history, backs, self.within_s, "closed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FailuresUntilOpen:
     """At most *at_most* calls fail on *edge* before its breaker is seen open."""
 
@@ -53,15 +80,17 @@ class FailuresUntilOpen:
     at_most: int
 
     def __call__(self, history: History) -> Finding:
-        """Judge *history*: calls that ended in error or time-out, counted by the service."""
-        states = list(series(history, BREAKER, self.edge))
+        """Judge *history*: calls that ended in error or time-out, counted by the service.
+
+        INVALID when no call failed and the breaker did not open either.
+        """
+        states = list(series(history, BREAKER, edge=self.edge))
         counts = []
         for fault in DuringFaults()(history):
             opened = _first_open_s(states, fault)
             until = fault.end_ns if opened is None else fault.start_ns + int(opened * NS_PER_S)
-            counts.append(
-                sum(_grown(history, CALLS, self.edge, Interval(fault.start_ns, until), outcome=o) for o in _BAD)
-            )
+            count = sum(growth(history, CALLS, fault.start_ns, until, edge=self.edge, outcome=o) for o in _BAD)
+            counts += [count] if count or opened is not None else []
         most = max(counts, default=0)
         return judged(
             f"few calls fail before the breaker of {self.edge} opens",
@@ -85,14 +114,14 @@ class ProbesOnly:
 
     def __call__(self, history: History) -> Finding:
         """Judge *history*."""
-        states = list(series(history, BREAKER, self.edge))
+        states = list(series(history, BREAKER, edge=self.edge))
         attempts = allowed = 0.0
         checked = 0
         for fault in DuringFaults()(history):
             if (opened := _first_open_s(states, fault)) is None:
                 continue
             span = Interval(fault.start_ns + int(opened * NS_PER_S), fault.end_ns)
-            attempts += _grown(history, ATTEMPTS, self.edge, span)
+            attempts += growth(history, ATTEMPTS, span.start_ns, span.end_ns, edge=self.edge)
             allowed += ceil(span.length_s / self.open_s) * self.permits
             checked += 1
         return judged(
@@ -115,16 +144,17 @@ class TimeoutsPerOpening:
     at_most: int
 
     def __call__(self, history: History) -> Finding:
-        """Judge *history*."""
-        faults = DuringFaults()(history)
-        seen = any(True for _ in series(history, CALLS, self.edge))
-        count = sum(_grown(history, CALLS, self.edge, fault, outcome="timeout") for fault in faults)
-        openings = sum(_grown(history, TRANSITIONS, self.edge, fault, to_state="open") for fault in faults)
+        """Judge *history*; INVALID when nothing called during a fault."""
+        faults = [f for f in DuringFaults()(history) if growth(history, CALLS, f.start_ns, f.end_ns, edge=self.edge)]
+        count = sum(growth(history, CALLS, f.start_ns, f.end_ns, edge=self.edge, outcome="timeout") for f in faults)
+        openings = sum(
+            growth(history, TRANSITIONS, f.start_ns, f.end_ns, edge=self.edge, to_state="open") for f in faults
+        )
         allowed = self.at_most * max(1, openings)
         return judged(
             f"few calls on {self.edge} pay the time-out",
             holds=count <= allowed,
-            checked=len(faults) if seen else 0,
+            checked=len(faults),
             says=f"{count:g} did, {allowed:g} allowed ({self.at_most} for each of {openings:g} openings)",
             measured={"timeouts": count, "openings": openings},
         )
@@ -141,7 +171,11 @@ class WorkersReturn:
     def __call__(self, history: History) -> Finding:
         """Judge *history* by the connections that are taken from the pool: each holds a worker."""
         spans = DuringFaults(self.within_s)(history)
-        waiting = [v for t, v in series(history, IN_USE, self.edge) if any(s.start_ns <= t <= s.end_ns for s in spans)]
+        waiting = [
+            v
+            for t, v in series(history, POOL_IN_USE, edge=self.edge)
+            if any(s.start_ns <= t <= s.end_ns for s in spans)
+        ]
         most = max(waiting, default=0.0)
         return judged(
             f"workers come back from {self.edge}",
@@ -161,7 +195,7 @@ class Crosses:
     def __call__(self, history: History) -> Finding:
         """Judge *history* by the samples before the first fault."""
         until = history.faults[0].sent_ns if history.faults else history.end_ns
-        counts = [v for t, v in series(history, "edge_connections", self.edge) if t < until]
+        counts = [v for t, v in series(history, CONNECTIONS, edge=self.edge) if t < until]
         most = max(counts, default=0.0)
         return judged(
             f"traffic crosses the proxy of {self.edge}",
@@ -180,14 +214,3 @@ def _first_open_s(states: Iterable[tuple[int, float]], fault: Interval) -> float
     times = (t for t, state in states if fault.start_ns <= t <= fault.end_ns and state == OPEN)
     first = next(times, None)
     return None if first is None else (first - fault.start_ns) / NS_PER_S
-
-
-def _grown(history: History, metric: str, edge: str, span: Interval, **labels: str) -> float:
-    """How much a counter grew from the last sample before *span* to the last one in it."""
-    before = after = 0.0
-    for time_ns, value in series(history, metric, edge, **labels):
-        if time_ns <= span.start_ns:
-            before = value
-        if time_ns <= span.end_ns:
-            after = value
-    return after - before

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from chaos.checkers.finding import judged, percentile, told
+from chaos.checkers.finding import WITNESSES_MAX, judged, percentile, told
 from chaos.checkers.moments import DuringFaults, Interval, Moments, Throughout, sent_in
-from chaos.clock import NS_PER_MS, NS_PER_S
+from chaos.checkers.recovery import recovered
+from chaos.clock import NS_PER_MS
 from chaos.history import HICCUP, History, Operation, Outcome
 from chaos.results.model import Finding
 
@@ -16,24 +17,32 @@ STALE = "stale"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Succeeds:
-    """At least a share *at_least* of the operations sent in *during* is ok."""
+    """At least a share *at_least* of the operations sent in *during* is ok.
+
+    With *fresh*, an answer that is marked stale does not count.
+    """
 
     operation: str
     at_least: float
+    fresh: bool = False
     during: Moments = field(default_factory=Throughout)
 
     def __call__(self, history: History) -> Finding:
         """Judge *history*."""
         sent = sent_in(history.of(self.operation), self.during(history))
-        failed = [o for o in sent if o.outcome is not Outcome.OK]
-        share = 1 - len(failed) / len(sent) if sent else 0.0
+        failed = [o for o in sent if o.outcome is not Outcome.OK or (self.fresh and o.source == STALE)]
+        return self.finding(len(sent), len(failed), [told(o, history) for o in failed[:WITNESSES_MAX]])
+
+    def finding(self, sent: int, failed: int, witness: Sequence[str]) -> Finding:
+        """What it means that *failed* of *sent* operations did not succeed."""
+        share = 1 - failed / sent if sent else 0.0
         return judged(
-            f"{self.operation} succeeds {self.during}",
+            f"{self.operation} succeeds{' freshly' if self.fresh else ''} {self.during}",
             holds=share >= self.at_least,
-            checked=len(sent),
-            says=f"{share:.1%} of {len(sent)} succeeded, at least {self.at_least:.1%} expected",
+            checked=sent,
+            says=f"{share:.1%} of {sent} succeeded, at least {self.at_least:.1%} expected",
             measured={"success_share": share},
-            witness=[told(o, history) for o in failed],
+            witness=witness,
         )
 
 
@@ -54,8 +63,7 @@ class Faster:
     def __call__(self, history: History) -> Finding:
         """Judge *history*."""
         sent = sent_in(history.of(self.operation), self.during(history))
-        hiccups = _hiccups(history)
-        latencies = {o.index: (o.latency_ns - _overlap(o, hiccups)) / NS_PER_MS for o in sent}
+        latencies = latencies_ms(sent, history)
         name, value = percentile(latencies.values(), self.percent)
         slowest = sorted(sent, key=lambda o: -latencies[o.index])
         return judged(
@@ -120,20 +128,19 @@ class Recovers:
     within_s: float
 
     def __call__(self, history: History) -> Finding:
-        """Judge *history*: every fault's healing for itself, the slowest counts."""
-        operations = history.of(self.operation)
-        waits = []
-        for fault in history.faults:
-            back = [o.answered_ns for o in operations if o.start_ns >= fault.healed_ns and o.outcome is Outcome.OK]
-            waits.append((min(back, default=history.end_ns) - fault.heal_sent_ns) / NS_PER_S)
-        longest = max(waits, default=0.0)
-        return judged(
-            f"{self.operation} recovers",
-            holds=longest <= self.within_s,
-            checked=len(waits),
-            says=f"worked again {longest:.2f} s after healing, {self.within_s:g} s allowed",
-            measured={"recovery_s": longest},
-        )
+        """Judge *history*: every fault's healing for itself, the slowest counts; see ``recovered``."""
+        good = [o for o in history.of(self.operation) if o.outcome is Outcome.OK]
+        backs = [
+            (fault, min((o.answered_ns for o in good if o.start_ns >= fault.healed_ns), default=None))
+            for fault in history.faults
+        ]
+        return recovered(f"{self.operation} recovers", history, backs, self.within_s, "worked again")
+
+
+def latencies_ms(operations: Iterable[Operation], history: History) -> dict[int, float]:
+    """Latency by the index of each operation, in milliseconds, less the lab's own standstills."""
+    hiccups = _hiccups(history)
+    return {o.index: (o.latency_ns - _overlap(o, hiccups)) / NS_PER_MS for o in operations}
 
 
 def _hiccups(history: History) -> list[Interval]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import ceil
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from chaos.history import History, Operation
-from chaos.results.model import Finding, Verdict
+from chaos.history.columns import Columns
+from chaos.results.model import Finding, Subject, Verdict
 
 WITNESSES_MAX: Final = 4
 PERCENTILE_MIN: Final = 100
@@ -19,6 +21,19 @@ class Checker(Protocol):
 
     def __call__(self, history: History) -> Finding:
         """Judge *history*."""
+
+
+@runtime_checkable
+class Columnar(Protocol):
+    """A checker that can do without an object for each operation, which long histories are judged faster by."""
+
+    def of_columns(self, columns: Columns, history: History) -> Finding:
+        """Judge *columns*; *history* has everything else, such as faults and samples."""
+
+
+def of_data(finding: Finding) -> Finding:
+    """*finding*, which speaks about data: it stands even where the lab was too busy to judge the service."""
+    return replace(finding, about=Subject.DATA)
 
 
 def judged(
@@ -60,7 +75,8 @@ def percentile(values: Iterable[float], percent: float) -> tuple[str, float]:
 
 def told(operation: Operation, history: History) -> str:
     """*operation* in words, for a witness."""
-    answer = f"{operation.status}" if operation.status else f"no answer ({operation.error})"
+    silence = f"no answer ({operation.error})" if operation.error else str(operation.outcome)
+    answer = str(operation.status) if operation.status else silence
     source = f" from {operation.source}" if operation.source else ""
     at = (operation.start_ns - history.start_ns) / 1e9
     took = operation.latency_ns / 1e6

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
+from chaos.checkers.metrics import BREAKER, OPEN, series
 from chaos.clock import NS_PER_S
 from chaos.history import History, Operation
-
-BREAKER: Final = "resilience_breaker_state"
-OPEN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ class WhileOpen:
         faults = DuringFaults()(history)
         stretches: list[Interval] = []
         previous_open = False
-        for time_ns, state in series(history, BREAKER, self.edge):
+        for time_ns, state in series(history, BREAKER, edge=self.edge):
             is_open = state == OPEN and any(f.start_ns <= time_ns <= f.end_ns for f in faults)
             if is_open and previous_open:
                 stretches[-1] = Interval(stretches[-1].start_ns, time_ns)
@@ -112,15 +110,6 @@ class WhileOpen:
 
     def __str__(self) -> str:
         return f"while the breaker of {self.edge} is open"
-
-
-def series(history: History, metric: str, edge: str, **labels: str) -> Iterator[tuple[int, float]]:
-    """Time and value of *metric* for *edge* in each sample that has it, summed over other labels."""
-    wanted = [f'edge="{edge}"', *(f'{name}="{value}"' for name, value in labels.items())]
-    for sample in history.samples:
-        found = [v for k, v in sample.values.items() if k.startswith(metric + "{") and all(w in k for w in wanted)]
-        if found:
-            yield sample.time_ns, sum(found)
 
 
 def sent_in(operations: Iterable[Operation], intervals: Iterable[Interval]) -> list[Operation]:

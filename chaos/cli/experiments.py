@@ -15,7 +15,7 @@ from rich.table import Table
 
 from chaos import catalogue
 from chaos import config as configuration
-from chaos.cli.live import Progress, verdict_text
+from chaos.cli.live import Doing, Progress, verdict_text
 from chaos.cli.options import Json, Root, Scenarios
 from chaos.errors import LabError
 from chaos.experiment import Experiment
@@ -70,7 +70,6 @@ def run(
       RESILIENCE_DISABLE=widget-core.postgres.breaker chaos-lab run PG-01
     """
     from chaos import runner  # noqa: PLC0415  (needed by this command alone)
-    from chaos.report import page  # noqa: PLC0415  (plotly takes a moment to load)
 
     config = configuration.load(root.resolve(), scenarios)
     chosen = catalogue.select(catalogue.load(config), ids or [])
@@ -82,18 +81,32 @@ def run(
     folder = results.new_folder(out or config.root / config.settings.results)
     began = time.monotonic()
     failure: LabError | KeyboardInterrupt | None = None
-    with Progress(chosen, console) as progress:
+    jobs = [runner.Job(experiment=experiment) for experiment in chosen]
+    with Progress(jobs, console) as progress:
         try:
-            runner.run_all(chosen, config, folder, workers=crew, say=progress.say, listen=progress.hear)
+            runner.run_all(jobs, config, folder, workers=crew, say=progress.say, listen=progress.hear)
         except (LabError, KeyboardInterrupt) as error:
             failure = error  # what has finished is reported all the same
     found = results.load_all(folder)
-    summary = results.finish(folder, found, wall_s=time.monotonic() - began, workers=crew)
-    report = page.write(folder, found, summary)
-    _tell(console, found, report, summary, as_json=as_json)
+    summary = results.finish(folder, found, wall_s=time.monotonic() - began, workers=crew, root=config.root)
+    _conclude(console, folder, found, summary, as_json=as_json)
     if failure:
         raise failure
     raise typer.Exit(EXIT_CODES[worst(result.verdict for result in found)])
+
+
+def _conclude(console: Console, folder: Path, found: list[Result], summary: dict[str, Any], *, as_json: bool) -> None:
+    """Write the report, and tell people, programs and CI what came out."""
+    from chaos.cli.summary import sparklines  # noqa: PLC0415  (needed after a run alone)
+    from chaos.report import page  # noqa: PLC0415  (plotly takes a moment to load)
+
+    with Doing(console) as doing:
+        doing.say("writing the report")
+        chapters = page.load(found)
+        report = page.write(folder, chapters, summary)
+    console.print(sparklines(chapters, console))
+    _tell(console, found, report, summary, as_json=as_json)
+    results.publish(folder)
 
 
 def _tell(console: Console, found: list[Result], report: Path, summary: dict[str, Any], *, as_json: bool) -> None:
@@ -140,7 +153,7 @@ def _record(experiment: Experiment) -> dict[str, Any]:
         "title": experiment.title,
         "hypothesis": experiment.hypothesis,
         "faults": faults,
-        "mutations": list(experiment.mutations),
+        "mutations": [{"off": m.off, "caught_by": m.caught_by.__name__} for m in experiment.mutations],
     }
 
 
@@ -148,5 +161,5 @@ def _table(experiments: Iterable[Experiment]) -> Table:
     table = Table("Id", "What is done", "Edges", "Refuted without", box=None, header_style="dim")
     for experiment in experiments:
         edges = ", ".join(dict.fromkeys(w.on for w in experiment.faults))
-        table.add_row(experiment.id, experiment.title, edges, "\n".join(experiment.mutations))
+        table.add_row(experiment.id, experiment.title, edges, "\n".join(m.off for m in experiment.mutations))
     return table

@@ -6,7 +6,7 @@ import json
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -17,7 +17,10 @@ from rich.text import Text
 from chaos import config as configuration
 from chaos import health
 from chaos.cli.options import Json, Root
-from chaos.config import Config
+from chaos.config import LOOPBACK, Address, Config
+
+if TYPE_CHECKING:
+    from chaos.lab import Lab
 
 REFRESH_S = 1.0
 
@@ -29,8 +32,10 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def up(root: Root = Path()) -> None:
+def up(as_json: Json = False, root: Root = Path()) -> None:
     """Run one platform on its default ports, in the foreground, until Ctrl-C.
+
+    With --json the addresses of everything are printed as one object once it is ready.
 
     Examples:
       chaos-lab up
@@ -39,18 +44,38 @@ def up(root: Root = Path()) -> None:
     """
     from chaos.lab import embedded  # noqa: PLC0415  (needed by this command alone)
     from chaos.processes.supervisor import Supervisor  # noqa: PLC0415
+    from chaos.stacks.up import announced  # noqa: PLC0415
 
     config = configuration.load(root.resolve())
-    console = Console(highlight=False)
+    console = Console(stderr=as_json, highlight=False)
     with (
         Supervisor.start(config.root) as supervisor,
         embedded(config, supervisor, fixed_ports=True, say=lambda text: console.print(f"· {text}")) as lab,
+        announced(config.root, lab.toxiproxy.url, lab.recorded),
     ):
         console.print(f"[green]ready[/] {lab.url} · Ctrl-C ends it")
+        if as_json:
+            typer.echo(json.dumps(_addresses(lab)))
         try:
             _watch(config, console)
         finally:
             console.print("· ending every process")
+
+
+def _addresses(lab: Lab) -> dict[str, Any]:
+    """Where everything listens: the front door, Toxiproxy's API, the edges, and each process past every proxy."""
+    settings, ports = lab.config.settings, lab.stack.ports
+    stores = [name for name, spec in (("postgres", settings.postgres), ("redis", settings.redis)) if spec]
+    return {
+        "url": lab.url,
+        "toxiproxy": lab.toxiproxy.url,
+        "edges": {edge.name: {"listen": str(edge.listen), "upstream": str(edge.upstream)} for edge in lab.edges()},
+        "services": {
+            name: {port: str(lab.address(name, port)) for port in spec.ports}
+            for name, spec in settings.services.items()
+        },
+        "stores": {name: str(Address(LOOPBACK, ports[name])) for name in stores},
+    }
 
 
 def _watch(config: Config, console: Console) -> None:

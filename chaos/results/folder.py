@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from chaos.errors import HistoryError, disk_errors
-from chaos.results.model import Bite, Finding, Result, Verdict, details
+from chaos.errors import HistoryError, UsageError, disk_errors
+from chaos.results.junit import junit
+from chaos.results.markdown import markdown
+from chaos.results.model import Bite, Finding, Result, Subject, Verdict
+from chaos.results.provenance import provenance
 
 VERDICT_FILE: Final = "verdict.json"
+SUMMARY_FILE: Final = "summary.json"
+MARKDOWN_FILE: Final = "summary.md"
+STEP_SUMMARY_ENV: Final = "GITHUB_STEP_SUMMARY"
 
 
 def save(result: Result) -> None:
@@ -46,7 +51,8 @@ def load(folder: Path) -> Result:
 
 
 def _finding(record: dict[str, Any]) -> Finding:
-    return Finding(**record | {"verdict": Verdict(record["verdict"]), "witness": tuple(record["witness"])})
+    read = {"verdict": Verdict(record["verdict"]), "witness": tuple(record["witness"])}
+    return Finding(**record | read | {"about": Subject(record.get("about", Subject.SERVICE))})
 
 
 def new_name() -> str:
@@ -76,20 +82,64 @@ def load_all(folder: Path) -> list[Result]:
     return sorted((load(path.parent) for path in folder.glob(f"*/{VERDICT_FILE}")), key=lambda r: r.id)
 
 
-def finish(folder: Path, results: Sequence[Result], *, wall_s: float, workers: int) -> dict[str, Any]:
-    """Write ``summary.json``, ``junit.xml`` and ``matrix.json`` of a run; returns the summary."""
+def finish(
+    folder: Path, results: Sequence[Result], *, wall_s: float, workers: int, root: Path | None = None
+) -> dict[str, Any]:
+    """Write ``summary.json``, ``summary.md``, ``junit.xml`` and ``matrix.json`` of a run; returns the summary.
+
+    Args:
+        root: of the project that was tried; its commit is written down.
+    """
     counts = Counter(result.verdict for result in results)
+    source = provenance(root or folder)
     summary = {
         "scenarios": len(results),
         **{v.lower(): counts[v] for v in (Verdict.HELD, Verdict.REFUTED, Verdict.INVALID, Verdict.INCONCLUSIVE)},
         "wall_s": round(wall_s, 2),
         "sum_s": round(sum(r.wall_s for r in results), 2),
         "workers": workers,
+        "provenance": source,
     }
-    _write(folder / "summary.json", json.dumps(summary, indent=2))
-    _write(folder / "junit.xml", _junit(results, wall_s))
+    _write(folder / SUMMARY_FILE, json.dumps(summary, indent=2))
+    _write(folder / MARKDOWN_FILE, markdown(results, summary))
+    _write(folder / "junit.xml", junit(results, wall_s=wall_s, ended=datetime.now(UTC), properties=source))
     _write(folder / "matrix.json", json.dumps(_matrix(results), indent=2))
     return summary
+
+
+def write_proof(folder: Path, proof: Mapping[str, Any]) -> None:
+    """Write ``prove.json``: how many mutations there were, how many were killed, and what survived."""
+    _write(folder / "prove.json", json.dumps(proof, indent=2, ensure_ascii=False))
+
+
+def load_summary(folder: Path) -> dict[str, Any]:
+    """Read ``summary.json``; raises HistoryError when it is missing or damaged."""
+    path = folder / SUMMARY_FILE
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        missing = {"scenarios", "wall_s", "workers"} - summary.keys()
+    except (OSError, ValueError, AttributeError) as error:
+        msg = f"{path}: is not the summary of a run: {error!r}"
+        raise HistoryError(msg) from error
+    if missing:
+        msg = f"{path}: is not the summary of a run: has no {', '.join(sorted(missing))}"
+        raise HistoryError(msg)
+    return dict(summary)
+
+
+def publish(folder: Path) -> None:
+    """Append ``summary.md`` to the file that a CI system names in ``GITHUB_STEP_SUMMARY``, if it does.
+
+    Raises:
+        UsageError: that file cannot be written.
+    """
+    if target := os.environ.get(STEP_SUMMARY_ENV):
+        try:
+            with Path(target).open("a", encoding="utf-8") as file:
+                file.write((folder / MARKDOWN_FILE).read_text(encoding="utf-8"))
+        except OSError as error:
+            msg = f"{STEP_SUMMARY_ENV} names {target!r}, which cannot be written: {error.strerror}; correct or unset it"
+            raise UsageError(msg) from error
 
 
 def _matrix(results: Sequence[Result]) -> list[dict[str, str]]:
@@ -99,27 +149,6 @@ def _matrix(results: Sequence[Result]) -> list[dict[str, str]]:
         for result in results
         for on, fault in dict.fromkeys(result.targets)
     ]
-
-
-def _junit(results: Sequence[Result], wall_s: float) -> str:
-    failures = sum(r.verdict is Verdict.REFUTED for r in results)
-    errors = sum(r.verdict in {Verdict.INVALID, Verdict.INCONCLUSIVE} for r in results)
-    suite = ET.Element(
-        "testsuite",
-        name="resilience",
-        tests=str(len(results)),
-        failures=str(failures),
-        errors=str(errors),
-        time=f"{wall_s:.3f}",
-    )
-    for result in results:
-        case = ET.SubElement(
-            suite, "testcase", classname="resilience", name=f"{result.id} {result.title}", time=f"{result.wall_s:.3f}"
-        )
-        if result.verdict is not Verdict.HELD:
-            tag = "failure" if result.verdict is Verdict.REFUTED else "error"
-            ET.SubElement(case, tag, message=result.says, type=result.verdict).text = details(result)
-    return ET.tostring(suite, encoding="unicode", xml_declaration=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,6 +23,14 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
     return max(verdicts, key=order.index, default=Verdict.INVALID)
 
 
+class Subject(StrEnum):
+    """What a finding is about: how the service behaved, its data, or whether the run can be trusted at all."""
+
+    SERVICE = "service"
+    DATA = "data"
+    RUN = "run"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """The answer of one checker.
@@ -34,6 +42,8 @@ class Finding:
         checked: how many operations or samples it looked at.
         measured: the figures by name, with units in the names.
         witness: at most four operations or moments that prove it, in words.
+        by: the class of the checker.
+        about: what it speaks about, which decides what it is worth in a run that cannot be trusted.
     """
 
     check: str
@@ -42,6 +52,28 @@ class Finding:
     checked: int
     measured: Mapping[str, float] = field(default_factory=dict)
     witness: tuple[str, ...] = ()
+    by: str = ""
+    about: Subject = Subject.SERVICE
+
+
+def believed(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """*findings*, as far as the run can be trusted.
+
+    When the load did not keep its schedule, or the platform was not steady before the fault, whoever
+    was too slow or failed may have been the lab: what is REFUTED about the service is then as
+    INCONCLUSIVE or INVALID as the run. What is REFUTED about data stays so: a write that was
+    acknowledged and is lost is lost, however late it was sent.
+    """
+    doubts = [f for f in findings if f.about is Subject.RUN and f.verdict is not Verdict.HELD]
+    if not doubts:
+        return tuple(findings)
+    verdict, why = worst(f.verdict for f in doubts), "; ".join(f"{f.check}: {f.verdict}" for f in doubts)
+    return tuple(
+        replace(f, verdict=verdict, says=f"{f.says}; not believed, because of {why}")
+        if f.about is Subject.SERVICE and f.verdict is Verdict.REFUTED
+        else f
+        for f in findings
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,12 +85,16 @@ class Bite:
         expected: what a fault that took hold looks like, in words.
         measured: what was seen, in words.
         held: whether they agree.
+        late_ms: how much later than past the proxy an answer came through it; None where it is not what was timed.
+        sent_ns: ``FaultWindow.sent_ns`` of the fault that this is the evidence for.
     """
 
     on: str
     expected: str
     measured: str
     held: bool
+    late_ms: float | None = None
+    sent_ns: int | None = None
 
     def __str__(self) -> str:
         return f"{self.on}: expected {self.expected}; measured {self.measured}"
@@ -78,6 +114,7 @@ class Result:
         disabled: the safeguards that were switched off for this run.
         wall_s: how long it took.
         folder: where its history lies.
+        steady_share: the share of operations that must succeed in steady state; None if not said.
     """
 
     id: str
@@ -91,6 +128,7 @@ class Result:
     disabled: str = ""
     wall_s: float = 0.0
     folder: Path = field(default=Path())
+    steady_share: float | None = None
 
 
 def details(result: Result) -> str:
