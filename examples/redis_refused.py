@@ -1,6 +1,6 @@
 """One experiment: Redis refuses connections for two seconds, and users must not notice."""
 
-from chaos import Down, DuringFaults, Experiment, Faster, OpenLoop, Recovers, Succeeds, Window
+from chaos import Down, DuringFaults, Experiment, Faster, Mutation, OpenLoop, Recovers, Succeeds, Window
 from scenarios.traffic import hot_reads
 
 redis_refused = Experiment(
@@ -14,5 +14,5 @@ redis_refused = Experiment(
         Faster(operation="read", below_ms=150, during=DuringFaults()),
         Recovers(operation="read", within_s=1.0),
     ),
-    mutations=("widget-core.redis.attempt_timeout",),
+    mutations=(Mutation(off="widget-core.redis.attempt_timeout", caught_by=Faster),),
 )

@@ -1,9 +1,29 @@
-"""What users see when the cache is away, silent or slow."""
+"""What users see when the cache is away, slow or all that is left."""
 
-from chaos import Blackhole, DuringFaults, Experiment, Faster, OpenLoop, Succeeds, TimeoutsPerOpening, Window
-from scenarios.traffic import hot_reads
+from chaos import (
+    Answers,
+    Blackhole,
+    Crosses,
+    Down,
+    DuringFaults,
+    Experiment,
+    Faster,
+    Mutation,
+    OpenLoop,
+    Pause,
+    Recovers,
+    Register,
+    ServesStale,
+    Succeeds,
+    TimeoutsPerOpening,
+    WhileOpen,
+    Window,
+)
+from scenarios.traffic import FIRST_NAME, hot_reads, registers, writes
 
 EDGE = "widget-core.redis"
+POSTGRES = "widget-core.postgres"
+HARD_LIMIT_S = 30
 
 silent = Experiment(
     id="RD-02",
@@ -17,5 +37,45 @@ silent = Experiment(
         Faster(operation="read", below_ms=150, during=DuringFaults()),
         TimeoutsPerOpening(edge=EDGE, at_most=5),
     ),
-    mutations=("widget-core.redis.attempt_timeout",),
+    mutations=(Mutation(off="widget-core.redis.attempt_timeout", caught_by=Faster),),
+)
+
+record_away = Experiment(
+    id="RD-06",
+    title="Postgres is away and the cached values grow old",
+    hypothesis="At least 99 % of reads are still answered, and once every value is past its soft limit of 2 s at least "
+    "99 % of the answers are marked stale and none is older than 30 s; writes are refused with 503.",
+    workloads=(OpenLoop(plan=hot_reads, rate=50), OpenLoop(plan=writes, rate=5)),
+    faults=(Window(fault=Down(), on=POSTGRES, duration_s=6),),
+    checkers=(
+        Crosses(edge=POSTGRES),
+        Succeeds(operation="read", at_least=0.99, during=DuringFaults()),
+        ServesStale(operation="read", at_most_s=HARD_LIMIT_S, at_least=0.99, during=DuringFaults(settle_s=2.2)),
+        Answers(operation="create", statuses={503}, during=WhileOpen(POSTGRES)),
+        Recovers(operation="create", within_s=2.0),
+    ),
+    mutations=(Mutation(off="widget-core.cache.stale_if_error", caught_by=Succeeds),),
+)
+
+frozen = Experiment(
+    id="RD-08",
+    title="The cache stands still and goes on",
+    hypothesis="While Redis is stopped for everybody every read is answered, p99 under 200 ms; and what the "
+    "cache missed or does late meanwhile never brings back an older value: every widget stays an atomic register.",
+    workloads=(OpenLoop(plan=registers, rate=150),),
+    # The first ends before the breaker tries again, and what the cache holds from before is younger than its soft
+    # limit of 2 s by then.
+    faults=(
+        Window(fault=Pause(), on="redis", duration_s=0.9),
+        Window(fault=Pause(), on="redis", start_s=2.4, duration_s=3),
+    ),
+    checkers=(
+        Succeeds(operation="read", at_least=0.99, during=DuringFaults()),
+        # Who comes before the breaker opens waits for two socket time-outs of 50 ms, and then for Postgres.
+        Faster(operation="read", below_ms=200, during=DuringFaults()),
+        Register(reads=("read",), writes=("rename",), initial=FIRST_NAME),
+        Succeeds(operation="rename", at_least=0.99),
+    ),
+    # Either is enough: late values that are older do not get in, or give way to what the cache missed.
+    mutations=(Mutation(off="widget-core.cache.versioned,widget-core.cache.put_later", caught_by=Register),),
 )

@@ -8,6 +8,7 @@ from chaos import (
     Experiment,
     FailuresUntilOpen,
     Faster,
+    Mutation,
     OpenLoop,
     ProbesOnly,
     Recovers,
@@ -27,7 +28,7 @@ behind_the_proxy = Experiment(
     workloads=(OpenLoop(plan=native_reads, rate=10),),
     faults=(Window(fault=Down(), on=EDGE, duration_s=2),),
     checkers=(Crosses(edge=EDGE), Unreachable(operation="native"), Recovers(operation="native", within_s=2.0)),
-    mutations=("orb-core.ior.publish_proxy",),
+    mutations=(Mutation(off="orb-core.ior.publish_proxy", caught_by=Unreachable),),
     self_check=True,
 )
 
@@ -47,5 +48,5 @@ refused = Experiment(
         ProbesOnly(edge=EDGE),
         Recovers(operation="native", within_s=2.0),
     ),
-    mutations=("widget-core.orb-core.breaker",),
+    mutations=(Mutation(off="widget-core.orb-core.breaker", caught_by=BreakerOpens),),
 )
