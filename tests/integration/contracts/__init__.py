@@ -1,0 +1,1 @@
+"""What clients of version 1 were promised, as it was recorded: exchanges and OpenAPI documents."""

@@ -1,0 +1,1 @@
+"""What the integration suite is made of."""
