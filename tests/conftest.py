@@ -1,5 +1,7 @@
 """What many tests need: a project folder, a fork server, a real Toxiproxy of their own."""
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,38 @@ from chaos.stacks import cache, ports, toxiproxy
 from tests.support import project
 
 ROOT = Path(__file__).parent.parent
+NESTED = "PYTEST_CURRENT_TEST" in os.environ  # a test runs pytest: it has its turn already
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run last what minds most what else the machine does, each group in its random order."""
+
+    def place(item: pytest.Item) -> tuple[bool, ...]:
+        return (
+            _has(item, "alone"),
+            _has(item, "performance"),
+            ROOT / "tests/integration" in item.path.parents,
+            _has(item, "integration"),
+        )
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Give a test marked `alone` the machine to itself: the other workers wait meanwhile."""
+    if NESTED:
+        return (yield)
+    with Path(__file__).open() as machine:
+        fcntl.flock(machine, fcntl.LOCK_EX if _has(item, "alone") else fcntl.LOCK_SH)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(machine, fcntl.LOCK_UN)  # also for the children that have inherited it
+
+
+def _has(item: pytest.Item, mark: str) -> bool:
+    return item.get_closest_marker(mark) is not None
 
 
 @pytest.fixture

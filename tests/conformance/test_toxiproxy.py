@@ -4,48 +4,28 @@ Numbers in the names are those of the measured traps; `chaos/proxies.py` is buil
 """
 
 import contextlib
+import itertools
 import socket
-import struct
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 import requests
 
+from chaos.clock import wait_for
 from chaos.config import Address
-from chaos.errors import ProxyError, ProxyTimeoutError
+from chaos.errors import LabError, ProxyError, ProxyTimeoutError
 from chaos.probes import Answer, probe
 from chaos.proxies import Proxy, Toxiproxy
 from chaos.stacks.ports import PortBlock
+from tests.support.busy import CHUNK, Server, connect, leave_in_flight, reset
 
-CHUNK = b"x" * 200_000
-
-
-class Server:
-    """A TCP server on loopback that answers every message with *reply*."""
-
-    def __init__(self, reply: bytes) -> None:
-        """Listen; serve each connection on a thread of its own."""
-        self._reply = reply
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = Address("127.0.0.1", self._listener.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=[connection], daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
-            while connection.recv(4096):
-                connection.sendall(self._reply)
-
-    def close(self) -> None:
-        """Stop accepting."""
-        self._listener.close()
+HOLDING = [
+    {"type": "latency", "attributes": {"latency": 3000}},
+    {"type": "bandwidth", "attributes": {"rate": 1}},
+    {"type": "bandwidth", "attributes": {"rate": 0}},
+    {"type": "slicer", "attributes": {"average_size": 100, "delay": 10_000}},
+]
 
 
 @pytest.fixture
@@ -60,12 +40,6 @@ def upstream() -> Iterator[Server]:
 def proxy(server: Toxiproxy, upstream: Server, block: PortBlock) -> Proxy:
     """A proxy in front of it."""
     return server.create(str(upstream.address), "a.b", f"127.0.0.1:{block.ports[1]}")
-
-
-def connect(proxy: Proxy) -> socket.socket:
-    """A connection through *proxy*."""
-    address = Address.parse(proxy.listen)
-    return socket.create_connection((address.host, address.port), timeout=2)
 
 
 def ask(connection: socket.socket) -> bytes:
@@ -89,29 +63,47 @@ def test_x1_taking_out_a_busy_latency_blocks_the_control_plane(expendable: Toxip
     busy.close()
 
 
-def test_x1_patching_it_to_nothing_first_does_not(server: Toxiproxy, block: PortBlock) -> None:
-    """The lab's own removal takes well under a second in the same situation, ten times of ten."""
+@pytest.mark.slow
+def test_x1_letting_it_take_hold_of_nobody_first_does_not(server: Toxiproxy, block: PortBlock) -> None:
+    """The lab's own removal takes well under a second in the same situation, fifty times of fifty."""
     busy = Server(CHUNK)
-    for number in range(10):
+    for number in range(50):
         proxy = server.create(str(busy.address), f"busy{number}.b", f"127.0.0.1:{block.ports[2]}")
-        proxy.add_toxic(type="latency", attributes={"latency": 3000})
+        proxy.add_toxic(**HOLDING[number % len(HOLDING)])  # type: ignore[arg-type]
         leave_in_flight(proxy)
         start = time.monotonic()
-        assert proxy.destroy_toxic("latency_downstream")
+        proxy.heal()
         assert time.monotonic() - start < 1.0
         assert proxy.toxics() == {}
         proxy.destroy()
     busy.close()
 
 
-def leave_in_flight(proxy: Proxy) -> None:
-    """Ask for 200 kB and go away while they are held back."""
-    with connect(proxy) as connection:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        connection.sendall(b"ping")
-        with contextlib.suppress(TimeoutError):
-            connection.settimeout(0.1)
-            connection.recv(1)
+@pytest.mark.alone
+def test_raising_the_rate_of_a_bandwidth_kills_the_server(expendable: Toxiproxy, block: PortBlock) -> None:
+    """With a client that has gone in the middle of a reply: Toxiproxy slices what it holds by the new rate.
+
+    It lets go of such a client at its second slice of 100 bytes, after 200 ms, and is not told of a new
+    rate for it; at the third slice it takes that from what is left. Another client shows when it is time.
+    """
+    busy, numbers = Server(CHUNK), itertools.count()
+
+    def is_dead() -> bool:
+        proxy = expendable.create(str(busy.address), f"busy.{next(numbers)}")
+        proxy.add_toxic(type="bandwidth", attributes={"rate": 1})
+        with contextlib.suppress(ProxyError), connect(proxy) as going, connect(proxy) as staying:
+            going.sendall(b"ping")
+            going.recv(1)
+            staying.sendall(b"ping")
+            reset(going)
+            staying.recv(1)
+            proxy.update_toxic("bandwidth_downstream", attributes={"rate": 1_000_000_000})
+            with contextlib.suppress(LabError):
+                wait_for(lambda: not expendable.running(), what="Toxiproxy is dead", within_s=0.5)
+        return not expendable.running()
+
+    wait_for(is_dead, what="Toxiproxy is dead", within_s=20)
+    busy.close()
 
 
 def test_x2_a_misspelt_attribute_is_answered_with_200_and_does_nothing(server: Toxiproxy, proxy: Proxy) -> None:

@@ -20,6 +20,7 @@ def op(  # noqa: PLR0913  (what an operation is made of)
     status: int | None = 200,
     outcome: Outcome | None = None,
     source: str | None = None,
+    age_s: float | None = None,
     retry_after: bool = False,
     value: object = None,
 ) -> Operation:
@@ -40,6 +41,7 @@ def op(  # noqa: PLR0913  (what an operation is made of)
         outcome=outcome,
         status=status,
         source=source,
+        age_s=age_s,
         retry_after=retry_after,
         error=None if status else "TimeoutError",
     )
@@ -58,8 +60,9 @@ def fault(start_s: float, end_s: float) -> FaultWindow:
 
 
 def samples(metric: str, values: Mapping[float, float], **labels: str) -> list[Sample]:
-    """Samples of *metric* on edge a.b, by seconds."""
-    inner = ",".join(f'{k}="{v}"' for k, v in {"edge": "a.b", **labels}.items())
+    """Samples of *metric* by seconds, on edge a.b unless *labels* name a service."""
+    named = labels if "service" in labels else {"edge": "a.b", **labels}
+    inner = ",".join(f'{k}="{v}"' for k, v in named.items())
     return [Sample(time_ns=ns(t), service="a", values={f"{metric}{{{inner}}}": v}) for t, v in values.items()]
 
 

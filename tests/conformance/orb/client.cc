@@ -30,6 +30,8 @@ int main(int argc, char** argv) {
   std::cout << "octets " << made->payload.length() << "\n";
 
   factory->update(spec("cpp-1", 2, true, "k2"));
+  OrbCore::View_var seen = factory->get("cpp-1");
+  std::cout << "got " << seen->revision << " " << seen->critical << "\n";
   try {
     factory->update(spec("cpp-1", 1, true, "k3"));
   } catch (const OrbCore::StaleRevision& stale) {

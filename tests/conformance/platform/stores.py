@@ -112,6 +112,18 @@ def running(folder: Path, supervisor: Supervisor) -> Iterator[Stores]:
         yield stores
 
 
+@contextlib.contextmanager
+def another_redis(folder: Path, supervisor: Supervisor) -> Iterator[str]:
+    """Run one more Valkey, where no other platform publishes anything; yields its port."""
+    port = free_port()
+    env, log = {"PATH": os.defpath, "LC_ALL": "C"}, folder / "valkey.log"
+    process = supervisor.spawn("valkey", argv=_valkey(folder, port), env=env, cwd=folder, log=log)
+    try:
+        yield str(port)
+    finally:
+        process.stop()
+
+
 def _package(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     assert spec

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
+from tests.conformance.platform.conftest import ADMIN
+
 LEAK = re.compile(
     r"127\.0\.0\.1|localhost|postgres|psycopg|redis|Traceback|IOR:|SELECT |INSERT |omniORB|Exception|site-packages",
     re.IGNORECASE,
@@ -16,18 +18,26 @@ LEAK = re.compile(
 GENTLE = settings(
     max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
 )
-ENDS_THE_LOGIN = "logout|rotate"
+FEW = settings(GENTLE, max_examples=5)
+ENDS_THE_LOGIN = re.compile("logout$")
+COSTS_A_LOGIN = re.compile("logout$|rotate$")
 
 
-def _schema(platform, service):
+def _operations(platform, service):
     found = schemathesis.openapi.from_url(platform.url("/openapi.json", service))
-    return found.exclude(path_regex=ENDS_THE_LOGIN)
+    return [operation.ok() for operation in found.get_all_operations()]
 
 
 @pytest.fixture(scope="module")
-def editor(platform):
-    """The token all made-up requests carry."""
-    return platform.token()
+def own(start):
+    """A platform on which keys may be rotated and roles given away."""
+    return start()
+
+
+@pytest.fixture(params=["editor", "admin"])
+def login(own, request):
+    """Log in as somebody and return his token."""
+    return lambda: own.token() if request.param == "editor" else own.login(ADMIN)["access_token"]
 
 
 def check(case, token):
@@ -40,17 +50,30 @@ def check(case, token):
     assert "x-request-id" in answer.headers
 
 
-@pytest.mark.parametrize("service", ["gateway", "widget_core", "security"])
-def test_it_answers_whatever_is_made_up(platform, service, editor):
-    """Requests that fit the document, and many that nearly do, on every operation."""
-    operations = [found.ok() for found in _schema(platform, service).get_all_operations()]
+@pytest.mark.parametrize("service", ["gateway", "widget_core", "security", "orb_core"])
+def test_it_answers_whatever_is_made_up(own, service, login):
+    """Requests that fit the document, and many that nearly do, on every operation; nothing is left out."""
+    operations = _operations(own, service)
     assert len(operations) >= 8
+    token = login()
     for operation in operations:
-        # Schemathesis' own pytest plug-in does not know pytest 9 yet: its strategies do.
+        fresh = login if ENDS_THE_LOGIN.search(operation.path) else lambda: token
+        amount = FEW if COSTS_A_LOGIN.search(operation.path) else GENTLE
         for mode in GenerationMode:
-            made_up = given(case=operation.as_strategy(generation_mode=mode))
             with contextlib.suppress(Unsatisfiable):  # an operation that takes nothing has nothing to get wrong
-                GENTLE(made_up(lambda case: check(case, editor)))()
+                tried(operation, mode, amount, fresh)
+
+
+def tried(operation, mode, amount, fresh):
+    """Make up so many requests; each carries what *fresh* returns."""
+
+    # Schemathesis' own pytest plug-in does not know pytest 9 yet: its strategies do.
+    @amount
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def one(case):
+        check(case, fresh())
+
+    one()
 
 
 @pytest.mark.parametrize("service", ["gateway", "widget_core", "security", "orb_core"])

@@ -123,19 +123,3 @@ def test_without_zeroize_nothing_is_wiped(naive):
     memory = lambda: platform.call("GET", "/memory", service="orb_core").json()  # noqa: E731 - short
     wait_until(lambda: memory()["critical_deallocations"] == 1)
     assert memory()["zeroized"] == 0
-
-
-def test_drained_services_finish_what_they_began(start):
-    """SIGTERM: ready says no, and the process ends by itself."""
-    platform = start()
-    platform.stop("gateway")
-    wait_until(lambda: not _answers(platform))
-    for service in platform.pids:
-        platform.stop(service, signal.SIGKILL)
-
-
-def _answers(platform) -> bool:
-    try:
-        return platform.call("GET", "/health/live").ok
-    except OSError:
-        return False

@@ -1,10 +1,12 @@
 """Widgets, from the public door to the stores and back."""
 
+import base64
 import uuid
 
 import pytest
+import redis
 
-from tests.conformance.platform.stores import wait_until
+from tests.conformance.platform.stores import PASSWORD, wait_until
 
 PATH = "/api/v1/widgets"
 
@@ -217,6 +219,23 @@ def test_bad_queries_are_refused(platform, token, query):
 def test_strange_ids_are_not_found(platform, token, wid):
     """An id that cannot be one is simply not there."""
     assert platform.call("GET", f"{PATH}/{wid}", token=token).status_code == 404
+
+
+def test_an_offset_that_postgres_cannot_read_is_just_a_moment(platform, token):
+    """A cursor with the clock of nowhere: the page after that moment."""
+    cursor = base64.urlsafe_b64encode(f"2126-01-01T00:00:00+23:59:59 {uuid.UUID(int=0)}".encode()).decode()
+    answer = platform.call("GET", PATH, token=token, params={"cursor": cursor.rstrip("=")})
+    assert (answer.status_code, answer.json()) == (200, {"widgets": []})
+
+
+@pytest.mark.parametrize("value", [b"nonsense", b"1 2 happy {}", b""])
+def test_what_somebody_else_has_put_into_the_cache_is_replaced(platform, token, value):
+    """It is a miss, and from then on a hit."""
+    path = f"{PATH}/{platform.create(token).json()['id']}"
+    with redis.Redis(port=platform.stores.redis_port, password=PASSWORD) as cache:
+        cache.set(f"widget:{path.rpartition('/')[2]}", value)
+    seen = [platform.call("GET", path, token=token) for _ in range(2)]
+    assert [(one.status_code, one.headers["x-cache"]) for one in seen] == [(200, "miss"), (200, "hit")]
 
 
 def test_a_minimum_version_is_kept(platform, token):

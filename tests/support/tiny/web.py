@@ -4,6 +4,7 @@ import http.server
 import os
 import socket
 import sys
+import time
 
 import redis
 
@@ -48,6 +49,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     if os.environ.get("TINY_BROKEN"):
         sys.exit("TINY_BROKEN is set")
+    time.sleep(float(os.environ.get("TINY_SLOW_S", "0")))  # as one that has much to load
     host, port = os.environ["REDIS"].split(":")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler)
     server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

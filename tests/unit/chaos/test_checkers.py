@@ -17,7 +17,7 @@ from chaos.checkers.finding import Checker, percentile
 from chaos.checkers.ledger import Ledger
 from chaos.checkers.moments import AtTheEnd, BeforeFaults, DuringFaults, Throughout, WhileOpen
 from chaos.checkers.run_itself import KeptSchedule, SteadyAfter, SteadyBefore
-from chaos.history import HICCUP, Outcome, Sample
+from chaos.history import HICCUP, Sample
 from chaos.results.model import Verdict, worst
 from tests.support.histories import fault, history, ns, op, samples
 
@@ -106,11 +106,23 @@ def test_a_fresh_answer_over_a_cut_edge_is_a_bypass() -> None:
 
 
 def test_recovery_counts_from_healing_to_the_first_success() -> None:
-    """The slowest of several faults decides, and never coming back counts until the end."""
+    """The slowest of several faults decides, and one that was never recovered from."""
     check = Recovers(operation="read", within_s=1)
     assert check(history([op(5.5)], faults=[fault(1, 5)])).verdict is HELD
     assert check(history([op(5.5, status=503), op(6.5)], faults=[fault(1, 5)])).verdict is REFUTED
     assert check(history([op(5.5)], faults=[fault(1, 5), fault(6, 7)])).verdict is REFUTED
+
+
+@pytest.mark.parametrize(("end_s", "verdict"), [(6, INVALID), (6.99, INVALID), (7, REFUTED), (60, REFUTED)])
+def test_what_never_came_back_did_not_recover(end_s: float, verdict: Verdict) -> None:
+    """Refuted when the run went on for as long as was allowed; a run that ended sooner shows nothing."""
+    failing = [op(5.5, status=503)]
+    check = Recovers(operation="read", within_s=2)
+    finding = check(history(failing, faults=[fault(1, 5)], end_s=end_s))
+    assert finding.verdict is verdict
+    assert "never worked again" in finding.says or verdict is INVALID
+    both = [op(2.5), op(5.5, status=503)]
+    assert check(history(both, faults=[fault(1, 2), fault(3, 5)], end_s=end_s)).verdict is verdict
 
 
 def test_an_open_breaker_is_seen_in_the_samples() -> None:
@@ -136,6 +148,46 @@ def test_failures_before_opening_are_counted_over_outcomes() -> None:
     run = history(faults=[fault(1, 5)], sampled=sampled)
     assert FailuresUntilOpen(edge="a.b", at_most=6)(run).verdict is HELD
     assert FailuresUntilOpen(edge="a.b", at_most=5)(run).verdict is REFUTED
+
+
+def test_failures_are_counted_over_a_restart_of_the_service() -> None:
+    """Its counters begin again at zero: 500 and then 90 are 90 more calls, not 410 fewer."""
+    sampled = [
+        *samples("resilience_breaker_state", {0.9: 0, 1.5: 0, 4: 0}),
+        *samples("resilience_calls_total", {0.9: 497, 1.5: 500, 2.5: 80, 4: 90}, outcome="error"),
+    ]
+    finding = FailuresUntilOpen(edge="a.b", at_most=92)(history(faults=[fault(1, 5)], sampled=sampled))
+    assert finding.measured["failures"] == 93
+    assert finding.verdict is REFUTED
+
+
+@pytest.mark.parametrize(
+    ("calls", "states", "verdict"),
+    [
+        ({0.9: 10, 4: 10}, {0.9: 0, 4: 0}, INVALID),
+        ({0.9: 10, 4: 13}, {0.9: 0, 4: 0}, HELD),
+        ({0.9: 10, 4: 10}, {0.9: 0, 4: 2}, HELD),
+    ],
+    ids=["nothing failed", "some failed", "it opened"],
+)
+def test_a_breaker_that_saw_no_failure_was_not_tried(
+    calls: dict[float, float], states: dict[float, float], verdict: Verdict
+) -> None:
+    """Without a failed call and without an opening nothing was exercised, whatever else went well."""
+    sampled = [
+        *samples("resilience_breaker_state", states),
+        *samples("resilience_calls_total", calls, outcome="error"),
+        *samples("resilience_calls_total", {0.9: 0, 4: 50}, outcome="ok"),
+    ]
+    run = history(faults=[fault(1, 5)], sampled=sampled)
+    assert FailuresUntilOpen(edge="a.b", at_most=5)(run).verdict is verdict
+
+
+def test_an_edge_without_a_call_pays_no_timeout() -> None:
+    """And proves nothing: only calls before the fault were counted."""
+    sampled = samples("resilience_calls_total", {0.5: 7, 4: 7}, outcome="ok")
+    run = history(faults=[fault(1, 5)], sampled=sampled)
+    assert TimeoutsPerOpening(edge="a.b", at_most=3)(run).verdict is INVALID
 
 
 def test_an_open_breaker_lets_only_probes_through() -> None:
@@ -175,42 +227,11 @@ def test_a_caller_without_a_connection_to_the_proxy_bypasses_it() -> None:
     )
     bypass = samples("edge_connections", {0.5: 0, 3: 1})
     assert Crosses(edge="a.b")(history(faults=[fault(1, 5)], sampled=bypass)).verdict is REFUTED
-
-
-@pytest.mark.parametrize(
-    ("outcome", "present", "verdict", "anomaly"),
-    [
-        (Outcome.OK, 1, HELD, ""),
-        (Outcome.OK, 0, REFUTED, "lost acknowledged write"),
-        (Outcome.OK, 2, REFUTED, "doubled"),
-        (Outcome.FAIL, 0, HELD, ""),
-        (Outcome.FAIL, 1, REFUTED, "refused but done"),
-        (Outcome.INFO, 0, HELD, ""),
-        (Outcome.INFO, 1, HELD, ""),
-        (Outcome.INFO, 2, REFUTED, "doubled"),
-    ],
-)
-def test_the_ledger_knows_every_way_to_lose_or_double_a_write(
-    outcome: Outcome, present: int, verdict: Verdict, anomaly: str
-) -> None:
-    """Acknowledged once, refused never, unknown at most once."""
-    run = history([op(1, operation="create", outcome=outcome, value="v")], final={"v": present} if present else {})
-    finding = Ledger(operation="create")(run)
-    assert finding.verdict is verdict
-    assert anomaly in finding.says
-
-
-def test_a_ledger_that_must_be_resolved_refuses_unknown_outcomes() -> None:
-    """A client that retries until it knows has no excuse."""
-    run = history([op(1, operation="create", outcome=Outcome.INFO, value="v")], final={})
-    assert Ledger(operation="create", resolved=True)(run).verdict is REFUTED
-
-
-def test_the_ledger_refuses_values_that_are_not_unique() -> None:
-    """It does not guess which of two equal writes is there."""
-    twice = [op(1, operation="create", value="v"), op(2, operation="create", value="v")]
-    assert Ledger(operation="create")(history(twice, final={"v": 1})).verdict is INVALID
-    assert Ledger(operation="create")(history(twice[:1])).says == "the store was not read after healing"
+    healed_first = [fault(2, 4), fault(1, 5)]
+    assert (
+        Crosses(edge="a.b")(history(faults=healed_first, sampled=samples("edge_connections", {1.5: 1}))).verdict
+        is INVALID
+    )
 
 
 def test_a_late_load_generator_is_inconclusive_not_refuted() -> None:
@@ -238,6 +259,9 @@ def test_moments_name_their_intervals() -> None:
         return [((i.start_ns - ns(0)) / 1e9, (i.end_ns - ns(0)) / 1e9) for i in moments(run)]  # type: ignore[operator]
 
     assert spans(BeforeFaults()) == [(0, 1)]
+    around = history(faults=[fault(3, 4), fault(2, 5.5)])
+    assert [f.sent_ns for f in around.faults] == [ns(2), ns(3)]
+    assert [(i.start_ns, i.end_ns) for i in BeforeFaults()(around)] == [(ns(0), ns(2))]
     assert spans(DuringFaults(0.5)) == [(1.5, 5)]
     assert spans(DuringFaults(9)) == []
     assert spans(AtTheEnd(2)) == [(8, 10)]

@@ -38,7 +38,9 @@ def test_every_problem_of_the_edges_is_told_at_once(tmp_path: Path) -> None:
     assert "':5432' is not host:port" in text
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[1]", '[{"name": "A B"}]', "[" * 100_000, '"x"', "null"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", "[1]", '[{"name": "A B"}]', "[" * 100_000, f"[{'9' * 5000}]", '"x"', "null"]
+)
 def test_a_broken_edge_file_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
     """Whatever stands in toxiproxy.json, the error is a ConfigError that names the file."""
     with pytest.raises(ConfigError, match=r"toxiproxy\.json"):
@@ -63,6 +65,40 @@ def test_any_json_as_edge_file_is_read_or_refused(tmp_path_factory: pytest.TempP
     folder = project.make(tmp_path_factory.mktemp("fuzz") / "p", edges=json.dumps(content))
     with pytest.raises(ConfigError):
         config.load(folder)
+
+
+NAMES = st.sampled_from(["web.redis", "web.postgres", "web", "web.", "a.b.c", "Web.redis", "", "w\n.redis"])
+ADDRESSES = st.sampled_from(
+    ["127.0.0.1:11001", "127.0.0.1:6379", "localhost:6379", "0.0.0.0:11001", ":11001", "127.0.0.1:0", "[::1]:1", "db:1"]
+) | st.integers(-1, 70_000).map("127.0.0.1:{}".format)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@given(
+    edges=st.lists(
+        st.fixed_dictionaries(
+            {"name": NAMES, "listen": ADDRESSES, "upstream": ADDRESSES}, optional={"enabled": st.booleans()}
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_nearly_right_edges_are_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, edges: list[dict[str, str]]
+) -> None:
+    """What is read has one loopback proxy for each pair; all else is a ConfigError with its problems."""
+    try:
+        loaded = config.load(project.make(tmp_path_factory.mktemp("fuzz") / "p", edges=edges))
+    except ConfigError as error:
+        problems = error.problems
+    else:
+        problems = ()
+    if problems:
+        return
+    listens = [proxy.listen for proxy in loaded.proxies.values()]
+    assert [*loaded.proxies] == [edge["name"] for edge in edges]
+    assert len({*listens}) == len(edges)
+    assert all(listen.startswith(("127.0.0.1:", "localhost:", "[::1]:")) for listen in listens)
 
 
 def test_a_host_that_is_listed_may_be_touched(tmp_path: Path) -> None:
@@ -90,9 +126,11 @@ def test_ports_that_collide_are_named(tmp_path: Path) -> None:
         config.load(project.make(tmp_path / "p", pyproject=project.PYPROJECT.replace("8080", "8474")))
 
 
-@pytest.mark.parametrize("content", [None, "", "[tool]", "not toml ["])
+@pytest.mark.parametrize(
+    "content", [None, "", "[tool]", "not toml [", "tool = 3", f"a = {'9' * 5000}", f"a = {'[' * 9999}"]
+)
 def test_a_folder_without_settings_says_what_to_do(tmp_path: Path, content: str | None) -> None:
-    """No pyproject, or one without our table, is wrong usage with a way out."""
+    """No pyproject, one without our table, or one that nobody can read is wrong usage with a way out."""
     if content is not None:
         (tmp_path / "pyproject.toml").write_text(content)
     with pytest.raises(ConfigError):

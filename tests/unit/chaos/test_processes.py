@@ -1,9 +1,12 @@
 """A process of the lab starts in a blink, and never outlives what started it."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -81,10 +84,108 @@ def test_processes_end_with_their_connection(supervisor: Supervisor, tmp_path: P
     """Who leaves takes his own processes with him, and nobody else's."""
     mine = sleeper(supervisor, tmp_path)
     with Supervisor(supervisor.path) as other:
-        theirs = sleeper(other, tmp_path)
-    wait_for(lambda: gone(theirs.pid), what="the other's process is gone", within_s=3)
+        theirs = sleeper(other, tmp_path).pid
+    wait_for(lambda: gone(theirs), what="the other's process is gone", within_s=3)
     assert mine.status() is None
     mine.stop()
+
+
+def test_a_number_means_whoever_runs_now(supervisor: Supervisor, tmp_path: Path) -> None:
+    """A process that was killed starts again as it was, under the same number."""
+    process = sleeper(supervisor, tmp_path)
+    before = process.pid
+    assert supervisor.again(process.number) == before, "one that runs is left alone"
+    supervisor.kill(process.number)
+    assert process.status() == -signal.SIGKILL
+    after = supervisor.again(process.number)
+    assert after != before
+    assert (process.pid, process.status()) == (after, None)
+    process.stop()
+
+
+def test_stale_files_go_before_a_process_starts_again(supervisor: Supervisor, tmp_path: Path) -> None:
+    """Such as the lock file of a server that was killed."""
+    stale = tmp_path / "server.pid"
+    process = supervisor.spawn(
+        "x", argv=["touch", str(stale)], env={"PATH": os.defpath}, cwd=tmp_path, log=tmp_path / "log", stale=[stale]
+    )
+    wait_for(lambda: process.status() is not None, what="it has ended", within_s=5)
+    first = stale.stat().st_ino, stale.stat().st_mtime_ns
+    supervisor.again(process.number)
+    wait_for(lambda: process.status() is not None and stale.exists(), what="it has run again", within_s=5)
+    assert (stale.stat().st_ino, stale.stat().st_mtime_ns) != first
+
+
+def test_who_knows_the_number_can_act_and_the_process_stays_with_its_first_client(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    """As the guard does for a runner that hangs; nothing but the number is handed on."""
+    process = sleeper(supervisor, tmp_path)
+    with Supervisor(supervisor.path) as guard:
+        guard.pause(process.number)
+        assert process.look().paused
+        guard.resume(process.number)
+        guard.kill(process.number)
+        guard.again(process.number)
+    assert process.status() is None
+    process.stop()
+    with pytest.raises(StackError, match="no process has the number 0"):
+        supervisor.look(0)
+
+
+def test_a_status_is_not_lost_when_somebody_else_looks_first(supervisor: Supervisor, tmp_path: Path) -> None:
+    """Whoever reaps a process, its own client learns how it ended."""
+    with Supervisor(supervisor.path) as other:
+        theirs, mine = sleeper(other, tmp_path), sleeper(supervisor, tmp_path)
+        os.kill(mine.pid, signal.SIGTERM)
+        wait_for(lambda: (theirs.status(), mine.status())[1] is not None, what="it has ended", within_s=5)
+        assert mine.status() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"{", b"[]", b"{}", b'{"do": 1}', b'{"do": []}', b'{"do": "look"}', b"\xff", b"[" * 100_000]
+)
+def test_a_request_that_makes_no_sense_is_answered_with_an_error(
+    supervisor: Supervisor, tmp_path: Path, line: bytes
+) -> None:
+    """The fork server and every process of it live on."""
+    mine = sleeper(supervisor, tmp_path)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(str(supervisor.path))
+        connection.sendall(line + b"\n")
+        assert "error" in json.loads(connection.recv(10_000))
+    assert mine.status() is None
+    mine.stop()
+
+
+def test_the_folder_of_a_lab_is_known_by_its_name_and_owner(tmp_path: Path) -> None:
+    """Wherever its runner's TMPDIR was, and whether or not it is still there."""
+    ours = tmp_path / "chaos-lab-1-abc"
+    assert run_folder.is_ours(ours)
+    ours.mkdir()
+    assert run_folder.is_ours(ours)
+    assert not run_folder.is_ours(tmp_path / "dbus")
+    assert not run_folder.is_ours(Path("/proc/1/chaos-lab-1-abc").parent)
+
+
+def test_labs_that_start_at_once_do_not_trip_over_what_they_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each makes a folder of its own while the same leftovers go."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    runners = 4
+    for number in range(2000):
+        (tmp_path / f"chaos-lab-4194305-{number}").mkdir()
+    program = "from chaos.processes import run_folder; print(run_folder.create())"
+    started = [
+        subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(runners)
+    ]
+    said = [process.communicate(timeout=30) for process in started]
+    assert [process.returncode for process in started] == [0] * runners, said
+    assert not [*tmp_path.glob("chaos-lab-4194305-*")]
 
 
 RUNNER = """

@@ -30,6 +30,11 @@ def edge(name="caller.dependency", **policy):
     return Edge(name, EdgePolicy(**policy), Unseen(), time.monotonic, random.Random(1))
 
 
+def _order(value):
+    version, _, state = value.split(b" ", 3)[:3]
+    return int(version), [b"pending", b"active", b"failed", b"gone"].index(state)
+
+
 class FakeRedis:
     """A Redis edge: values in a dictionary, or the given error."""
 
@@ -48,9 +53,9 @@ class FakeRedis:
             self.values[keys[0]] = self.values.get(keys[0], 0) + 1
             return self.values[keys[0]]
         old = self.values.get(keys[0])
-        if old and int(old.split(b" ", 1)[0]) > int(args[0]):
+        if old and _order(old) > _order(args[0].encode()):
             return 0
-        self.values[keys[0]] = args[1].encode()
+        self.values[keys[0]] = args[0].encode()
         return 1
 
     async def get(self, key):

@@ -36,13 +36,15 @@ def test_so_many_per_window_and_client(allowed):
     """The sixth is refused; another client has a count of his own."""
     made = limit(FakeRedis())
     assert (allowed(made, "a", 8), allowed(made, "b", 3)) == (5, 3)
+    assert (made.refused, made.local) == (3, 0)
 
 
 def test_without_redis_each_instance_counts_alone(allowed):
     """The limit still holds; with `rate_limit.local_fallback` off everybody gets the error."""
     redis = FakeRedis()
     redis.error = NotSent()
-    assert allowed(limit(redis), "a", 8) == 5
+    alone = limit(redis)
+    assert (allowed(alone, "a", 8), alone.local, alone.refused) == (5, 8, 3)
     with pytest.raises(NotSent):
         allowed(limit(redis, local_fallback=False), "a", 1)
 

@@ -10,15 +10,16 @@ from services.web.problems import Problem
 from services.web.tokens import Principal
 from tests.unit.services.fakes import FakeRedis
 
+NOW = 1_800_000_000.0
 WHO = Principal(user_id="u", role="editor", token_id="t", issued_at=100.0, expires_at=1e12)
 
 
 class Published(FakeRedis):
     """A Redis with a list of revocations."""
 
-    def __init__(self, *members, mark=b"1"):
+    def __init__(self, *members, at=NOW):
         super().__init__()
-        self.members, self.mark = [member.encode() for member in members], mark
+        self.members, self.mark = [member.encode() for member in members], repr(at).encode()
 
     def pipeline(self, *, transaction):
         """Return itself: commands are collected by nobody."""
@@ -35,10 +36,16 @@ class Published(FakeRedis):
         return self.mark, self.members
 
 
+def revocations_from(redis, clock, **more):
+    """Return a copy to be made, by a gateway whose calendar begins with its clock."""
+    begin = clock()
+    return Revocations(redis, pause_s=1, grace_s=5, clock=clock, wall=lambda: NOW + clock() - begin, **more)
+
+
 @pytest.fixture
 def synced(run, clock):
     def synced(redis, **more):
-        made = Revocations(redis, pause_s=1, grace_s=5, clock=clock, **more)
+        made = revocations_from(redis, clock, **more)
         run(made.sync())
         return made
 
@@ -76,6 +83,27 @@ def test_without_news_reading_goes_on_and_changing_ends(synced, clock):
     assert refused(revocations, changes=True) is None
     clock.pass_(0.1)
     assert (refused(revocations, changes=True), refused(revocations)) == (503, None)
+
+
+def test_a_copy_is_as_old_as_what_was_published(synced, run, clock):
+    """Copies go on, but nobody publishes any more: after the grace a change is 503 all the same."""
+    revocations = synced(Published())
+    clock.pass_(5.1)
+    run(revocations.sync())
+    assert (revocations.age_s(), refused(revocations, changes=True)) == (pytest.approx(5.1), 503)
+
+
+def test_before_the_first_copy_nothing_is_changed(clock):
+    """A gateway that has just started knows of no revocation: it lets nobody change anything yet."""
+    revocations = revocations_from(Published(), clock)
+    assert (refused(revocations, changes=True), refused(revocations)) == (503, None)
+
+
+def test_a_publisher_whose_clock_is_ahead_gives_no_time(synced, clock):
+    """What was published in the future is as old as its copy."""
+    revocations = synced(Published(at=NOW + 60.0))
+    clock.pass_(5.1)
+    assert revocations.stale()
 
 
 def test_without_grace_changes_go_on_for_ever(synced, clock):

@@ -2,6 +2,7 @@
 
 import gc
 import resource
+import weakref
 
 import pytest
 
@@ -45,6 +46,18 @@ def test_a_block_that_will_not_turn_zero_is_never_called_released(monkeypatch):
     assert (seen.zeroize_failures, seen.zeroized, seen.deallocations, seen.live_objects) == (1, 0, 0, 1)
 
 
+def test_a_block_that_will_not_turn_zero_is_not_unmapped_behind_our_back(monkeypatch):
+    """Nobody else knows it any more, and unmapped with its secret in it would be the worst end."""
+    monkeypatch.setattr("services.orb_core.memory._wipe", lambda _: False)
+    memory = NativeMemory()
+    block = memory.allocate(b"x", critical=True)
+    mapping = weakref.ref(block.mapping)
+    memory.release(block)
+    del block
+    gc.collect()
+    assert mapping() is not None
+
+
 def test_without_zeroize_nothing_is_wiped(monkeypatch):
     """With `zeroize` off a critical block is released as it is."""
     monkeypatch.setattr("services.orb_core.memory._wipe", lambda _: pytest.fail("wiped"))
@@ -56,7 +69,7 @@ def test_without_zeroize_nothing_is_wiped(monkeypatch):
 def test_creating_twice_is_creating_once(store):
     """The same widget again, even under another key, finds the object that is there."""
     first = store.create(wanted())
-    assert store.create(wanted(key="other")) is first
+    assert store.create(wanted(key="other")) == first
     assert balanced(store)
 
 
@@ -68,6 +81,16 @@ def test_without_dedup_a_repeat_is_a_second_object():
     assert len(store.after("", 10)) == 2
     store.remove("w1", "k")
     assert balanced(store)
+
+
+def test_what_was_read_stays_as_it_was(store):
+    """The block is wiped and unmapped by the next update: what a reader holds is his own copy."""
+    made = store.create(wanted(critical=True))
+    read = store.get("w1")
+    store.update(wanted(revision=2, critical=True, payload=b"other"))
+    store.remove("w1", "r")
+    assert made == read
+    assert (read.payload, read.revision, read.critical) == (b"secret", 1, True)
 
 
 def test_updates_go_forward_only(store):

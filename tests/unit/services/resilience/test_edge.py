@@ -143,12 +143,13 @@ def test_without_a_breaker_every_call_goes_out(make, call, seen):
     assert not edge.degraded()
 
 
-def test_an_answer_that_is_an_error_counts_as_an_answer(make, call):
-    """An answer such as "no such widget" says that the dependency is well."""
+def test_an_answer_that_is_an_error_counts_as_an_answer(make, call, seen):
+    """An answer such as "no such widget" says that the dependency is well, and is counted."""
     edge = make(breaker=BreakerPolicy(consecutive=1))
     with pytest.raises(KeyError):
         call(edge, failing(KeyError()))
     assert not edge.degraded()
+    assert seen.outcomes == ["ok"]
 
 
 def test_a_refusal_inside_the_attempt_says_nothing(make, call):
@@ -176,6 +177,48 @@ def test_a_cancelled_call_says_nothing(make, run, clock):
         assert edge.bulkhead.in_use == 0
 
     run(story())
+
+
+def taking(takes_s, error=AttemptTimeout):
+    """Return an attempt that answers after so long, or gives up with *error* at its deadline."""
+
+    async def attempt(deadline):
+        left = deadline.remaining()
+        await asyncio.sleep(min(takes_s, left))
+        if takes_s > left:
+            raise error
+
+    return attempt
+
+
+@pytest.mark.parametrize("error", [AttemptTimeout, NotSent])
+def test_callers_in_a_hurry_do_not_open_the_breaker(make, call, error):
+    """They gave up before the dependency could be called slow, be it while connecting."""
+    edge = make(breaker=BreakerPolicy(consecutive=5, slow_s=0.3))
+    for _ in range(20):
+        with pytest.raises((AttemptTimeout, NotSent)):
+            call(edge, taking(0.03, error), seconds=0.005)
+    assert not edge.degraded()
+    call(edge, taking(0.03))
+
+
+@pytest.mark.parametrize("error", [AttemptTimeout, NotSent])
+@pytest.mark.parametrize(("attempt_s", "patience_s"), [(0.4, 0.3), (0.05, 10.0), (0.3, 0.299)])
+def test_silence_opens_the_breaker_though_callers_have_deadlines(make, call, attempt_s, patience_s, error):
+    """Who waited for as long as an answer may take has learnt something; a hair less is the same."""
+    edge = make(attempt_s=attempt_s, breaker=BreakerPolicy(consecutive=5, slow_s=0.3))
+    for _ in range(5):
+        with pytest.raises((AttemptTimeout, NotSent, BreakerOpen)):
+            call(edge, taking(60, error), seconds=patience_s)
+    assert edge.breaker.state is State.OPEN
+
+
+def test_a_refusal_is_a_failure_however_soon_it_comes(make, call):
+    """Nobody is there: that is known long before any deadline."""
+    edge = make(breaker=BreakerPolicy(consecutive=1))
+    with pytest.raises(NotSent):
+        call(edge, failing(*[NotSent()] * 3), seconds=0.1)
+    assert edge.degraded()
 
 
 def test_push_back_can_be_spared(make, call):

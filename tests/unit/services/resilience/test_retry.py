@@ -4,8 +4,10 @@ import dataclasses
 import random
 
 import pytest
+from tenacity import RetryCallState
 
 from services.resilience import (
+    AnsweredUnknown,
     AttemptTimeout,
     BreakerOpen,
     BudgetPolicy,
@@ -17,6 +19,7 @@ from services.resilience import (
     RetryBudget,
     RetryPolicy,
 )
+from services.resilience.retry import _error_of
 
 POLICY = RetryPolicy(attempts=3, base_s=0.1, cap_s=0.3)
 
@@ -50,9 +53,17 @@ def go(run, clock, waits):
         budget = RetryBudget(BudgetPolicy(reserve=reserve, enabled=changes.pop("budget", True)))
         policy = dataclasses.replace(POLICY, **changes)
         retrier = Retrier(policy, budget, rng or random.Random(7), sleep)
+        go.retrier = retrier
         return run(retrier.run(work, safe=safe, deadline=Deadline.after(seconds, clock)))
 
     return go
+
+
+def test_waits_and_their_squares_are_summed_up(go, waits):
+    """From both a judge can tell how long callers wait, and whether they march in step."""
+    go(Attempts(NotSent(), NotSent()))
+    assert go.retrier.waited_s == pytest.approx(sum(waits))
+    assert go.retrier.waited_squares == pytest.approx(sum(wait**2 for wait in waits))
 
 
 def test_what_was_not_sent_is_sent_again(go):
@@ -130,6 +141,12 @@ def test_nobody_returns_earlier_than_asked(go, waits):
     assert waits == [2.0]
 
 
+def test_whoever_names_a_time_is_not_asked_before(go, waits):
+    """A service that does not know the outcome may ask for a pause too."""
+    go(Attempts(AnsweredUnknown(retry_after=2.0)), safe=True)
+    assert waits == [2.0]
+
+
 def test_push_back_without_a_hint_is_not_retried(go):
     """An overloaded dependency that gives no time is left alone."""
     with pytest.raises(Overloaded):
@@ -155,3 +172,9 @@ def test_the_budget_stops_retries(go):
     with pytest.raises(NotSent):
         go(Attempts(NotSent()), reserve=0.0)
     assert go(Attempts(NotSent()), reserve=0.0, budget=False) == "done"
+
+
+def test_a_retry_without_an_error_is_a_bug_and_says_so():
+    """Tenacity asks for a wait after an error only: a version that does otherwise is noticed."""
+    with pytest.raises(AssertionError, match="without an error"):
+        _error_of(RetryCallState(None, None, (), {}))

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
+from services.drivers.postgres import LockTimeout
 from services.profiles import LAB
-from services.resilience import Deadline, NotSent
-from services.security.audit import AuditRecord, first_broken
+from services.resilience import Deadline, Overloaded
+from services.security.audit import AuditRecord, Head, first_broken
 from services.security.keys import KeyRing, Sealer, make
 from services.security.passwords import Passwords
 from services.security.store import Store
@@ -17,11 +18,11 @@ from services.web.problems import Problem
 from tests.unit.services.fakes import edge
 
 
-def chain(length):
+def chain(length, actor="a"):
     """Return a whole chain of records."""
     records, before = [], b""
     for seq in range(1, length + 1):
-        record = AuditRecord(seq=seq, at="t", actor="a", action="login", subject="s", detail="", digest=b"")
+        record = AuditRecord(seq=seq, at="t", actor=actor, action="login", subject="s", detail="", digest=b"")
         record = dataclasses.replace(record, digest=record.expected(before))
         before = record.digest
         records.append(record)
@@ -45,6 +46,25 @@ def test_what_was_changed_or_taken_out_shows():
     swapped = chain(5)
     swapped[3], swapped[4] = swapped[4], swapped[3]
     assert first_broken(swapped) == 4
+
+
+def test_a_head_that_was_kept_outside_shows_what_no_chain_can():
+    """A log that has grown still has the head; one that was cut, or written anew with all digests, has not."""
+    head = Head.of(chain(5))
+    assert head == Head.parse(str(head))
+    assert head.is_in(chain(5))
+    assert head.is_in(chain(8))
+    for other in (chain(4), chain(5, actor="b"), chain(8, actor="b"), []):
+        assert first_broken(other) is None
+        assert not head.is_in(other)
+    assert Head.of([]).is_in(chain(2))
+
+
+@pytest.mark.parametrize("text", ["", "5", "5:", "x:ab", "5:xy", "-1:" + "0" * 64, "5:" + "0" * 62])
+def test_what_is_no_head_is_refused(text):
+    """A typing error is not taken for a changed log."""
+    with pytest.raises(ValueError, match="head"):
+        Head.parse(text)
 
 
 def test_sealed_keys_open_only_with_their_secret():
@@ -83,14 +103,16 @@ def test_passwords(bulkhead):
 class FakePool:
     """A pool that writes down which statements would be run, and fails when told."""
 
-    def __init__(self):
-        self.audits, self.failing = [], False
+    def __init__(self, error=None):
+        self.audits, self.error = [], error
 
     async def run(self, work, deadline):
-        """Run *work* with itself as connection."""
-        if self.failing:
-            raise NotSent
+        """Run *work* with itself as connection, or raise the error."""
+        if self.error:
+            raise self.error
         return work(self)
+
+    read = run
 
     description = None
 
@@ -116,3 +138,21 @@ def test_an_action_and_its_record_are_one_statement(run):
         store = Store(edge(), pool, same_tx=same_tx)
         run(store.write("SELECT %(audit)s", {"id": "u"}, Deadline.after(1, time.monotonic)))
         assert pool.audits == expected
+
+
+@pytest.mark.parametrize("same_tx", [True, False])
+@pytest.mark.parametrize("how", [Store.read, Store.write])
+def test_what_others_hold_for_too_long_is_not_done(run, how, same_tx):
+    """Whoever asks hears that he may come back, and no internal error."""
+    store = Store(edge(), FakePool(LockTimeout()), same_tx=same_tx)
+    with pytest.raises(Overloaded) as raised:
+        run(how(store, "SELECT %(audit)s", {"id": "u"}, Deadline.after(1, time.monotonic)))
+    assert raised.value.retry_after is not None
+
+
+def test_a_record_that_cannot_be_written_afterwards_is_missing(run):
+    """With `audit.same_tx` off the action is done, and answered, all the same."""
+    pool = FakePool()
+    pool.execute = lambda statement, _: setattr(pool, "error", LockTimeout()) if "CASE" in statement else None
+    store = Store(edge(), pool, same_tx=False)
+    assert run(store.write("SELECT CASE WHEN %(audit)s", {"id": "u"}, Deadline.after(1, time.monotonic))) == []

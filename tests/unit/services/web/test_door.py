@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from services.resilience import Ingress, IngressPolicy, NotSent
+from services.resilience import BreakerOpen, BulkheadFull, Ingress, IngressPolicy, NotSent, Shed
 from services.web.door import Door, DoorPolicy
 
 
@@ -77,7 +77,7 @@ def test_nonsense_about_the_way_is_ignored(knock):
         assert json.loads(knock(headers={"x-sent-at": sent}).body) > 0.9
 
 
-@pytest.mark.parametrize("value", ["0", "-1", "60001", "1.5", "x", "", "9" * 30])
+@pytest.mark.parametrize("value", ["0", "-1", "60001", "1.5", "x", "", "9" * 30, "0" * 8 + "11000000000"])
 def test_bad_deadlines_are_refused(knock, value):
     """400, not a guess."""
     assert knock(headers={"x-deadline-ms": value}).status == 400
@@ -125,6 +125,21 @@ def test_refusals_become_problems(knock):
     answer = knock(failing(NotSent("10.0.0.1 refused")))
     assert (answer.status, json.loads(answer.body)["outcome"]) == (503, "not-done")
     assert b"10.0.0.1" not in answer.body
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "milliseconds"),
+    [
+        (BulkheadFull(retry_after=0.1), "1", "100"),
+        (Shed(retry_after=1.5), "2", "1500"),
+        (NotSent(), "1", None),
+        (BreakerOpen(retry_after=0.3), "1", None),
+    ],
+)
+def test_a_refusal_says_when_to_come_back(knock, error, seconds, milliseconds):
+    """In whole seconds for everybody; between services in milliseconds, but to an open breaker nobody hurries back."""
+    headers = knock(failing(error)).headers
+    assert (headers["retry-after"], headers.get("retry-after-ms")) == (seconds, milliseconds)
 
 
 def test_an_answer_that_has_begun_is_not_begun_again(knock):

@@ -5,11 +5,12 @@ import importlib
 import json
 import time
 from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 
 from services.drivers.http import Answer
-from services.resilience import Deadline, Switches
+from services.resilience import Deadline, OutcomeUnknown, Switches
 from services.web import serving
 from services.web.environment import Environment
 from services.web.health import Health
@@ -18,6 +19,7 @@ from services.web.problems import Problem
 from services.web.tokens import Verifier
 
 HTTP_SERVICES = ["gateway", "widget-core", "security"]
+ME = {"id": str(UUID(int=5)), "email": "a@b.cd", "role": "editor", "token_id": "t", "issued_at": 1}
 
 
 def built(service, off=""):
@@ -70,9 +72,10 @@ def test_reconciliation_is_background_work():
 def test_tokens_are_verified_here():
     """With `verify.local` off the security service is asked about every token."""
     from services.web.jwks import verifier  # noqa: PLC0415 - beside what it is about
+    from services.web.metrics import Metrics  # noqa: PLC0415 - as above
 
     for off, kind in (("", Verifier), ("gateway.verify.local", RemoteVerifier)):
-        assert isinstance(verifier(built("gateway", off).common, None), kind)
+        assert isinstance(verifier(built("gateway", off).common, None, Metrics()), kind)
 
 
 class Security:
@@ -88,11 +91,17 @@ class Security:
         return self.answer
 
 
-@pytest.mark.parametrize(("status", "expected"), [(200, "u"), (401, 401), (500, 503)])
+@pytest.mark.parametrize("me", [None, [], {}, {**ME, "issued_at": "x"}, {**ME, "role": 5}])
+def test_an_opinion_that_makes_no_sense_is_none(run, me):
+    """It neither lets anybody in nor breaks anything here."""
+    with pytest.raises(OutcomeUnknown):
+        run(RemoteVerifier(Security(200, me))("token", Deadline.after(1, time.monotonic)))
+
+
+@pytest.mark.parametrize(("status", "expected"), [(200, ME["id"]), (401, 401), (500, 503)])
 def test_asking_remotely_fails_closed(run, status, expected):
     """Accepted, refused, or not to be judged now."""
-    me = {"id": "u", "role": "editor", "token_id": "t", "issued_at": 1}
-    verify = RemoteVerifier(Security(status, me))
+    verify = RemoteVerifier(Security(status, ME))
     try:
         found = run(verify("token", Deadline.after(1, time.monotonic))).user_id
     except Problem as problem:

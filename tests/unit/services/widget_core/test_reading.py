@@ -2,11 +2,11 @@
 
 # ruff: noqa: ARG002 - fakes take what the real ones take; made-up secrets
 
+import asyncio
 import dataclasses
 import time
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
 
 from services.resilience import Deadline, NotSent, Shed, TokenBucket
 from services.widget_core.cache import CachePolicy, WidgetCache
@@ -34,9 +34,9 @@ class FakeRecord:
         return self.rows[wid]
 
 
-def row(version=1):
+def row(version=1, state="active"):
     """Return the widget w at *version*."""
-    return Row(id="w", version=version, state="active", body=f'{{"version": {version}}}')
+    return Row(id="w", version=version, state=state, body=f'{{"version": {version}}}')
 
 
 class World:
@@ -54,8 +54,9 @@ class World:
 
     def restart(self):
         """Forget what the process itself remembers."""
-        seen = Counter("seen", "seen", ["edge", "result"], registry=CollectorRegistry())
-        self.reader = Reader(self.record, self.cache, self.policy, self.cap, seen)
+        self.served = []
+        note = lambda result, age_s: self.served.append((result, age_s))  # noqa: E731 - short
+        self.reader = Reader(self.record, self.cache, self.policy, self.cap, note)
 
     def get(self, min_version=0):
         """Read the widget and return where it came from and its version."""
@@ -79,6 +80,15 @@ def test_miss_then_hit_then_miss(world):
     assert [here.get(), here.get()] == [("miss", 1), ("hit", 1)]
     here.now += 2.1
     assert here.get() == ("miss", 1)
+
+
+def test_the_age_of_each_answer_is_told(world):
+    """A miss is new, a hit as old as the value."""
+    here = world()
+    here.get()
+    here.now += 1.5
+    here.get()
+    assert here.served == [("miss", 0.0), ("hit", 1.5)]
 
 
 def test_without_a_cache_the_record_is_asked_each_time(world):
@@ -165,6 +175,17 @@ def test_a_failed_put_does_not_bring_the_old_value_back(world):
     assert here.get() == ("miss", 2)
 
 
+def test_nobody_waits_for_a_dead_cache_twice(world):
+    """A read that went around the cache tells it later, and never less than is owed already."""
+    here = world()
+    here.redis.error = DEAD
+    assert here.get() == ("bypass", 1)
+    assert here.cache.owed["w"].version == 1
+    here.write(2)
+    here.cache.owe(Row(id="w", version=1, state="active", body="{}"))
+    assert here.cache.owed["w"].version == 2
+
+
 def test_what_could_not_be_put_is_owed(world):
     """An update during an outage of the cache is put when it is back."""
     here = world()
@@ -189,6 +210,76 @@ def test_a_late_put_cannot_replace_a_newer_value(world):
         here.run(here.cache.put(row(1), Deadline.after(5, time.monotonic)))
         here.restart()
         assert here.get() == ("hit", expected)
+
+
+@pytest.mark.parametrize(("later", "earlier"), [("active", "pending"), ("failed", "active"), ("failed", "pending")])
+def test_a_late_put_cannot_take_back_a_state(world, later, earlier):
+    """Pending becomes active at the same version, and stays so: in the cache, in the process, and in what is owed."""
+    here, soon = world(), Deadline.after(5, time.monotonic)
+    for one in (row(state=later), row(state=earlier)):
+        here.run(here.reader.remember(one, soon))
+    assert here.run(here.reader.get("w", soon)).row.state == later
+    here.record.error = DEAD
+    here.now += 3
+    here.redis.values.clear()
+    assert here.run(here.reader.get("w", soon)).row.state == later
+    here.redis.error = DEAD
+    for one in (row(state=later), row(state=earlier)):
+        here.cache.owe(one)
+    here.redis.error = None
+    here.run(here.cache.settle(soon))
+    here.restart()
+    assert here.run(here.reader.get("w", soon)).row.state == later
+
+
+class SlowRecord(FakeRecord):
+    """A record that answers when it is told to, with what was there when it was asked."""
+
+    def __init__(self):
+        super().__init__()
+        self.answer = asyncio.Event()
+
+    async def get(self, wid, deadline):
+        """Return the row as it was at the time of the question."""
+        found = await super().get(wid, deadline)
+        await self.answer.wait()
+        return found
+
+
+@pytest.mark.parametrize(("told", "min_version"), [(True, 0), (False, 2), (True, 2)])
+def test_nobody_joins_a_flight_from_before_what_he_has_seen(world, told, min_version):
+    """A query began, version 2 was written, a reader who knows of it asks: he is shown version 2."""
+    here, soon = world(), Deadline.after(5, time.monotonic)
+    slow = SlowRecord()
+    slow.rows = here.record.rows
+    here.record = slow
+    here.restart()
+
+    async def story():
+        early = asyncio.create_task(here.reader.get("w", soon))
+        await asyncio.sleep(0.1)
+        slow.rows["w"] = row(2)
+        if told:
+            await here.reader.remember(row(2), soon)
+            here.redis.values.clear()
+        late = asyncio.create_task(here.reader.get("w", soon, min_version))
+        await asyncio.sleep(0.1)
+        slow.answer.set()
+        return (await early).row.version, (await late).row.version
+
+    assert here.run(story()) == (1, 2)
+
+
+def test_who_has_seen_the_same_joins_one_flight(world):
+    """Ten readers, one query."""
+    here = world()
+
+    async def story():
+        soon = Deadline.after(5, time.monotonic)
+        await asyncio.gather(*(here.reader.get("w", soon, 1) for _ in range(10)))
+
+    here.run(story())
+    assert here.record.asked == 1
 
 
 def test_a_minimum_version_is_kept(world):

@@ -2,6 +2,9 @@
 
 # ruff: noqa: ARG002 - fakes take what the real ones take; made-up secrets
 
+import asyncio
+import contextlib
+
 import pytest
 
 from services.resilience import NotSent
@@ -23,6 +26,7 @@ class FakeRecord:
 
     def __init__(self, *entries):
         self.outbox, self.done = list(entries), []
+        self.made, self.failed = [], []
 
     async def claim(self, limit, deadline):
         """Return what is in the outbox."""
@@ -34,8 +38,12 @@ class FakeRecord:
             name for name in ("DELIVERED", "REFUSED", "RELEASE", "MARK") if statement.startswith(getattr(sql, name))
         )
         self.done.append(name)
-        if name in ("DELIVERED", "MARK"):
+        if name != "RELEASE":
             self.outbox = [one for one in self.outbox if one.seq not in values["seqs"]]
+        if name == "DELIVERED":
+            self.made += values["made"]
+        if name == "REFUSED":
+            self.failed += values["ids"]
         return [("w", 1, "active", "{}")] if name == "DELIVERED" else []
 
 
@@ -131,8 +139,26 @@ def test_what_orb_core_refuses_is_undone(deliver):
         FakeOrb(create_many=Refused(), create=Refused()),
     )
     deliver(record, orb)
-    assert orb.heard == [("create", "b")]
-    assert record.done == ["REFUSED", "DELIVERED"]
+    assert orb.heard == [("remove", "a"), ("create", "b")]
+    assert (record.failed, record.made, record.outbox) == (["a"], ["b"], [])
+
+
+def test_a_refused_update_stands_in_nobodys_way(deliver):
+    """The widget has failed, and ORB Core keeps no former state of it; the next entry is delivered."""
+    record, orb = (
+        FakeRecord(entry(1, "update", "a"), entry(2, "remove", "b")),
+        FakeOrb(update=Refused()),
+    )
+    deliver(record, orb)
+    assert orb.heard == [("remove", "a"), ("remove", "b")]
+    assert (record.failed, record.made, record.outbox) == (["a"], [], [])
+
+
+def test_an_update_of_what_is_gone_may_be_refused_too(deliver):
+    """ORB Core was restarted, and will not hold the widget: it has failed."""
+    record = FakeRecord(entry(1, "update", "a"))
+    deliver(record, FakeOrb(update=Gone(), create=Refused()))
+    assert (record.failed, record.outbox) == (["a"], [])
 
 
 def test_an_empty_outbox_is_no_work(deliver):
@@ -140,3 +166,64 @@ def test_an_empty_outbox_is_no_work(deliver):
     orb = FakeOrb()
     assert deliver(FakeRecord(), orb) == 0
     assert orb.heard == []
+
+
+class OneAtATime(FakeRecord):
+    """An outbox whose entries belong to one widget: only the oldest can be claimed."""
+
+    def __init__(self, *entries):
+        super().__init__(*entries)
+        self.empty = asyncio.Event()
+
+    async def claim(self, limit, deadline):
+        """Return the oldest."""
+        if not self.outbox:
+            self.empty.set()
+        return self.outbox[:1]
+
+
+def test_the_entries_of_one_widget_follow_each_other_without_a_rest(run):
+    """Twenty updates of one widget are delivered although the pause between two looks is an hour."""
+    record = OneAtATime(*(entry(seq, "update") for seq in range(20)))
+
+    async def empty():
+        relay = asyncio.create_task(Relay(record, FakeOrb(), FakeReader(), pause_s=3600).run())
+        async with asyncio.timeout(5):
+            await record.empty.wait()
+        relay.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await relay
+
+    run(empty())
+    assert record.outbox == []
+
+
+class Purged:
+    """A record with so many old keys, taken away a thousand at a time, after an error."""
+
+    def __init__(self, keys):
+        self.keys, self.asked, self.errors = keys, 0, [NotSent()]
+
+    async def background(self, statement, values, deadline):
+        """Take some away, and say how many."""
+        self.asked += 1
+        if self.errors:
+            raise self.errors.pop()
+        gone = min(self.keys, values["limit"])
+        self.keys -= gone
+        return [(gone,)]
+
+
+def test_old_keys_are_purged_in_batches_until_none_is_left(run, caplog):
+    """One statement for all of a day would outlast its timeout, for ever; a failure is logged, and tried again soon."""
+    record = Purged(2500)
+
+    async def hours():
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(600):
+                await Relay(record, FakeOrb(), FakeReader(), pause_s=1).purge()
+
+    with caplog.at_level("INFO"):
+        run(hours())
+    assert (record.keys, record.asked) == (0, 4)
+    assert "old keys" in caplog.text

@@ -1,0 +1,1 @@
+"""Faults on a small real platform: each bites, and each heals."""

@@ -1,0 +1,1 @@
+"""The lab as people use it, and what its documents promise."""
