@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench._targets import at_least, at_most
 from chaos import config
 from chaos.config import Config
 from chaos.lab import embedded
@@ -19,6 +20,7 @@ from chaos.processes.supervisor import Supervisor
 
 ROOT = Path(__file__).parent.parent
 WARM, COLD = 20, 10
+TARGETS = (at_most(1.5, "ready_s", "p50"), at_least(10, "ready_s", "n"))
 
 
 def measure() -> dict[str, Any]:
