@@ -1,7 +1,7 @@
 # Everything a person types. `make help` lists it; each target sets up what it needs.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup chaos test lint up clean bench
+.PHONY: help setup chaos prove test test-integration lint up clean bench lock
 
 PYTHON ?= python3
 VENV   := .venv
@@ -30,11 +30,18 @@ chaos: $(READY)  ## break the platform in every way known, and judge it; ARGS="P
 	@echo "· running the scenarios"
 	@$(BIN)/chaos-lab run $(ARGS)
 
+prove: $(READY)  ## every scenario without its safeguards: each must be refuted; ARGS="CON-*"
+	@echo "· running the scenarios without their safeguards"
+	@$(BIN)/chaos-lab prove $(ARGS)
+
 test: $(READY)  ## all tests, in parallel and in random order; ARGS="-k breaker"
 	@echo "· running the tests"
 	@$(BIN)/pytest -n auto $(ARGS)
 
-lint: $(READY)  ## style, types, layers, docstrings
+test-integration: $(READY)  ## the layer-4 tests on three platforms of their own, or on the one that API_GATEWAY_URL names
+	@$(BIN)/pytest tests/integration -n 3 --dist worksteal $(ARGS)
+
+lint: $(READY)  ## style, types, layers, docstrings, branches of the safeguards
 	@echo "· style"
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --quiet --check .
 	@echo "· types"
@@ -43,6 +50,9 @@ lint: $(READY)  ## style, types, layers, docstrings
 	@$(BIN)/lint-imports --no-logo
 	@echo "· every test has its sentence"
 	@$(BIN)/interrogate --quiet tests
+	@echo "· every branch of the safeguards is tested"
+	@$(BIN)/coverage run --branch --source=services.resilience -m pytest -qq tests/unit/services/resilience
+	@$(BIN)/coverage report --fail-under=100 --show-missing --skip-covered
 
 up: $(READY)  ## run one platform on its default ports, until Ctrl-C
 	@$(BIN)/chaos-lab up
@@ -50,6 +60,10 @@ up: $(READY)  ## run one platform on its default ports, until Ctrl-C
 bench: $(READY)  ## measure; ONLY=lab for one
 	@echo "· measuring$(if $(ONLY), $(ONLY))"
 	@$(BIN)/python -m bench $(ONLY)
+
+lock: $(READY)  ## pin every package anew, with hashes, after a change of pyproject.toml
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip compile --quiet --all-extras --group dev --generate-hashes --no-header \
+	  --no-annotate --universal --python-version 3.11 pyproject.toml -o requirements/lock.txt
 
 clean:  ## remove what was built here: .venv, results, caches
 	@rm -rf $(VENV) results build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
