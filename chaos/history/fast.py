@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.json as arrow_json
 
@@ -27,6 +28,8 @@ WORTH_IT: Final = 1 << 20
 """Bytes below which reading line by line costs nothing."""
 _BLOCK: Final = 4 << 20
 _TAIL: Final = 8 << 20
+_CHUNK: Final = 256 << 10
+_NEWLINE: Final = ord("\n")
 _AT_THE_END: Final = (b'"type":"final"', b'"type":"snapshot"', b'"type":"phase"')
 _INTEGERS: Final = ("index", "time", "invoked", "process", "intended")
 _TEXTS: Final = ("type", "operation", "key")
@@ -58,7 +61,10 @@ def _fast(folder: Path) -> tuple[Columns, History]:
         reading.take(1, decoded(path, 1, head))
         values = _value_type(file.read(WORTH_IT))
     end, trailing = _trailing(path)
-    pairing = Pairing.of(_parsed(path, len(head), end, values), reading.last_ns)
+    table = _parsed(path, len(head), end, values)
+    if len(table) != _newlines(path, len(head), end):
+        raise DoubtfulError  # Arrow passes over a line without anything in it
+    pairing = Pairing.of(table, reading.last_ns)
     _look_at(path, pairing, reading)
     reading.passed_over(pairing.count, int(pairing.time[-1]))
     for number, line in enumerate(trailing, pairing.count + 2):
@@ -113,6 +119,17 @@ def _parsed(path: Path, start: int, end: int, values: pa.DataType) -> pa.Table:
                 unexpected_field_behavior="ignore",
             ),
         )
+
+
+def _newlines(path: Path, start: int, end: int) -> int:
+    """How many lines end from *start* to *end*."""
+    found, chunk = 0, np.empty(_CHUNK, dtype=np.uint8)
+    with path.open("rb", buffering=0) as file:
+        file.seek(start)
+        while start < end and (size := file.readinto(chunk[: end - start].data)):
+            found += np.count_nonzero(chunk[:size] == _NEWLINE)
+            start += size
+    return found
 
 
 def _look_at(path: Path, pairing: Pairing, reading: Reading) -> None:

@@ -8,7 +8,7 @@ from signal import SIGKILL
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaos import (
@@ -74,7 +74,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100)
 @given(steps=steps)
 def test_at_the_end_toxiproxy_is_as_configured(one_lab: Lab, steps: list[Any]) -> None:
     """After each heal, what others hold is still there; after the last, nothing is."""
@@ -99,7 +99,7 @@ def test_at_the_end_toxiproxy_is_as_configured(one_lab: Lab, steps: list[Any]) -
     assert_processes_as_owed(one_lab)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(pair=st.tuples(st.sampled_from(SIMPLE), st.sampled_from(SIMPLE)), first=st.integers(0, 1))
 def test_no_two_faults_on_one_edge_heal_each_other(one_lab: Lab, pair: tuple[Fault, Fault], first: int) -> None:
     """Whichever is healed first, the other is still there."""

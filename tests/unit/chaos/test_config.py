@@ -47,7 +47,7 @@ def test_a_broken_edge_file_is_refused_with_its_name(tmp_path: Path, text: str) 
         config.load(project.make(tmp_path / "p", edges=text))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(
     content=st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=20),
@@ -73,7 +73,7 @@ ADDRESSES = st.sampled_from(
 ) | st.integers(-1, 70_000).map("127.0.0.1:{}".format)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(
     edges=st.lists(
         st.fixed_dictionaries(

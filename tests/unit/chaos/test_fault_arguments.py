@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaos import (
@@ -58,7 +58,7 @@ anything = st.one_of(
 )
 
 
-@settings(max_examples=400, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(data=st.data(), fault=st.sampled_from([*NAMES]))
 def test_whatever_is_given_either_makes_sense_or_is_a_typed_error(data: st.DataObject, fault: Any) -> None:
     """The error names only attributes that were given, each with its value."""

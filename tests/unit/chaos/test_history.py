@@ -138,7 +138,7 @@ SERIES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(lines=LINES, series=SERIES)
 def test_foreign_lines_raise_only_typed_errors(
     tmp_path_factory: pytest.TempPathFactory, lines: list[object], series: list[object]
@@ -156,7 +156,7 @@ def test_foreign_lines_raise_only_typed_errors(
     assert growth(history, "x", 0, 9) >= 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(series=SERIES)
 def test_whatever_stands_in_the_series_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, series: list[object]

@@ -174,12 +174,7 @@ bodies = st.one_of(
 )
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(status=st.sampled_from([200, 200, 201, 204, 302, 400, 404, 409, 500, 503]), body=bodies)
 def test_whatever_a_server_answers_only_typed_errors_come_out(
     liar: http.server.ThreadingHTTPServer, status: int, body: bytes

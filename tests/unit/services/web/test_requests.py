@@ -33,7 +33,7 @@ PARSERS = {
     "content-type": (requests.check_json, {415}),
     "authorization": (bearer, {401}),
 }
-MANY = settings(max_examples=300, deadline=None)
+MANY = settings(max_examples=300)
 
 
 def request(headers=(), chunks=()):

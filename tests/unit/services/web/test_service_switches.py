@@ -1,6 +1,5 @@
-"""Switches of whole services: what SIGTERM, liveness and verification do without them."""
+"""Switches of whole services: what SIGTERM and verification do without them."""
 
-import asyncio
 import importlib
 import json
 import time
@@ -46,14 +45,6 @@ def test_sigterm_lets_what_is_in_flight_finish(monkeypatch):
     """Drained: readiness says no and the server winds down. With `drain` off it is gone at once."""
     assert stop((), monkeypatch) == (True, [])
     assert stop({"gateway.drain"}, monkeypatch)[1] == [0]
-
-
-@pytest.mark.parametrize("service", HTTP_SERVICES)
-def test_liveness_asks_nobody(service):
-    """With `health.shallow_live` off liveness asks the dependencies, and dies with them."""
-    assert built(service).health.deep is None
-    naive = built(service, f"{service}.health.shallow_live").health
-    assert asyncio.run(naive.deep()) is False
 
 
 def test_the_pools_of_widget_core_are_two():

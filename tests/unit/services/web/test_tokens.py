@@ -251,14 +251,14 @@ def test_foreign_signatures_and_algorithms_are_refused(verify, ring):
         assert refused(verify, token) == (401, "token-invalid")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(st.one_of(st.text(max_size=200), st.lists(st.text("abcXYZ019-_=", max_size=40), max_size=5).map(".".join)))
 def test_nonsense_is_401_and_nothing_else(verify, token):
     """Whatever comes as a token, the parser does not fall over."""
     assert refused(verify, token)[0] == 401
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5))
 def test_strange_headers_are_401(verify, value):
     """A header with a strange key id or algorithm is refused."""

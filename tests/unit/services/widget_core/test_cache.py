@@ -34,7 +34,7 @@ def test_a_value_that_is_not_ours_is_a_miss(get, value):
     assert get(value) == (True, None)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60) | st.from_regex(rb"\A\S{0,4} \S{0,9} (active|gone|x)", fullmatch=False))
 def test_no_value_is_an_internal_error(get, value):
     """Whatever lies there."""
