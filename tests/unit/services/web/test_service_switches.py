@@ -17,7 +17,6 @@ from services.web.jwks import RemoteVerifier
 from services.web.problems import Problem
 from services.web.tokens import Verifier
 
-HTTP_SERVICES = ["gateway", "widget-core", "security"]
 ME = {"id": str(UUID(int=5)), "email": "a@b.cd", "role": "editor", "token_id": "t", "issued_at": 1}
 
 
