@@ -22,7 +22,7 @@ $(READY): requirements/bootstrap.txt requirements/lock.txt pyproject.toml
 	  echo "chaos-lab: '$(PYTHON) -m venv' failed. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	@echo "· installer, then the pinned and hashed packages"
 	@$(BIN)/python -m pip --quiet --disable-pip-version-check install --require-hashes -r requirements/bootstrap.txt
-	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements/lock.txt
+	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --compile-bytecode --require-hashes -r requirements/lock.txt
 	@VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -38,8 +38,8 @@ test: $(READY)  ## all tests, in parallel and in random order; ARGS="-k breaker"
 	@echo "· running the tests"
 	@$(BIN)/pytest -n auto $(ARGS)
 
-test-integration: $(READY)  ## the layer-4 tests on three platforms of their own, or on the one that API_GATEWAY_URL names
-	@$(BIN)/pytest tests/integration -n 3 --dist worksteal $(ARGS)
+test-integration: $(READY)  ## the layer-4 tests on four platforms of their own, or on the one that API_GATEWAY_URL names
+	@$(BIN)/pytest tests/integration -n 4 --dist worksteal $(ARGS)
 
 lint: $(READY)  ## style, types, layers, docstrings, branches of the safeguards
 	@echo "· style"

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from chaos.clock import wait_for
 from chaos.processes.supervisor import Supervisor
@@ -16,9 +15,6 @@ from chaos.stacks import cache, ports, toxiproxy
 from tests.support import project
 
 ROOT = Path(__file__).parent.parent
-# The same examples every time, however slow the machine; --hypothesis-profile=default looks for others.
-settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("same")
 NESTED = "PYTEST_CURRENT_TEST" in os.environ  # a test runs pytest: it has its turn already
 
 

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from chaos import config
 from chaos.config import Config
 from chaos.lab import Lab, embedded
 from chaos.processes.supervisor import Supervisor
 from tests.support import project
+
+settings.load_profile("ci")  # the same examples every time
 
 EDGES = [
     *project.EDGES,

@@ -1,5 +1,6 @@
 """A Postgres and a Valkey of our own, on free ports, gone with the tests."""
 
+import atexit
 import contextlib
 import dataclasses
 import importlib.util
@@ -18,7 +19,7 @@ import psycopg2
 from chaos.processes.kernel import is_refused_by_postgres, ordinary_user
 from chaos.processes.supervisor import Supervisor
 from chaos.stacks import cache
-from chaos.stacks.ports import BLOCK, PortBlock, claim
+from chaos.stacks.ports import BLOCK, claim
 from services import migrate
 from services.drivers.postgres import PostgresConfig
 
@@ -73,11 +74,10 @@ def free_port() -> int:
 def _claimed() -> Iterator[int]:
     while True:
         block = claim(cache.folder() / "ports", BLOCK)
-        _blocks.append(block)
+        atexit.register(block.release)
         yield from block.ports
 
 
-_blocks: list[PortBlock] = []
 _ports = _claimed()
 
 
