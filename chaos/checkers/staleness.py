@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from chaos.checkers.zones import Clusters, Zones, clusters
 from chaos.clock import NS_PER_MS
 from chaos.history import History
 from chaos.history.columns import Columns, Ints
-from chaos.history.fast import read_columns
 from chaos.results.model import Finding
 
 
@@ -43,15 +41,6 @@ class Staleness:
             HistoryError: a value was written twice to one key; names the lines.
         """
         return self.of_columns(Columns.of(history.operations), history)
-
-    def of_folder(self, folder: Path) -> Finding:
-        """Judge the history of *folder* without making an object of each operation.
-
-        Raises:
-            HistoryError: a line is damaged, or a value was written twice to one key.
-        """
-        columns, rest = read_columns(folder)
-        return self.of_columns(columns, rest)
 
     def of_columns(self, columns: Columns, history: History) -> Finding:
         """Judge *columns*; *history* has the faults and samples that were there meanwhile."""

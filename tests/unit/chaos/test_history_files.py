@@ -80,8 +80,8 @@ def test_both_readers_read_the_same(tmp_path: Path, text: bool) -> None:  # noqa
         history.start_ns,
         history.end_ns,
     )
-    assert Register().of_folder(folder) == Register()(history)
-    assert Staleness(within_ms=1).of_folder(folder) == Staleness(within_ms=1)(history)
+    assert Register().of_columns(columns, rest) == Register()(history)
+    assert Staleness(within_ms=1).of_columns(columns, rest) == Staleness(within_ms=1)(history)
 
 
 def test_a_last_line_cut_short_is_left_out_and_said(tmp_path: Path) -> None:
