@@ -27,6 +27,7 @@ from tests.integration.support.performance import percentile
 from tests.integration.support.together import THREADS, all_together, together
 
 SOON_S = 5.0
+TURNS = 6  # a race that comes out well once proves little
 DEADLINE_S = 1.0
 SLACK_S = 1.0  # for twenty threads of one Python on a busy machine
 JOINED = "cache_singleflight_joined_total"
@@ -149,17 +150,19 @@ class TestConcurrentWidgetCreation:
 
         Where nobody is told that he has succeeded, somebody is told that it is unknown.
         """
-        users = [sample_user_data | {"password": f"long enough {number}"} for number in range(THREADS)]
-        answers = together(lambda number: security_service_client.register_user(users[number]))
-        assert set(statuses(answers)) <= {201, 409, 503}
-        winners = [number for number, answer in enumerate(answers) if answer.status_code == 201]
-        assert len(winners) <= 1
-        if winners:
-            assert decided(lambda _: security_service_client.login(users[winners[0]]), BUSY).status_code == 200
-        else:
-            assert [answer for answer in answers if answer.status_code == 503 and answer.json()["outcome"] == "unknown"]
-        postgres_cursor.execute("SELECT count(*) FROM users WHERE email = %s", [sample_user_data["email"]])
-        assert postgres_cursor.fetchone() == (1,)
+        for turn in range(TURNS):
+            email = f"{turn}.{sample_user_data['email']}"
+            users = [{"email": email, "password": f"long enough {number}"} for number in range(THREADS)]
+            answers = all_together([partial(security_service_client.register_user, user) for user in users])
+            assert set(statuses(answers)) <= {201, 409, 503}
+            winners = [user for user, answer in zip(users, answers, strict=True) if answer.status_code == 201]
+            assert len(winners) <= 1
+            if winners:
+                assert decided(lambda _, user=winners[0]: security_service_client.login(user), BUSY).status_code == 200
+            else:
+                assert [found for found in answers if found.status_code == 503 and found.json()["outcome"] == "unknown"]
+            postgres_cursor.execute("SELECT count(*) FROM users WHERE email = %s", [email])
+            assert postgres_cursor.fetchone() == (1,)
 
 
 class TestConcurrentUpdates:
@@ -287,20 +290,22 @@ class TestRaceConditions:
     @planted(plants.COUNT_AS_SEEN)
     def test_every_wrong_password_counts(self, security_service_client, sample_user_data, postgres_cursor):
         """Twenty wrong passwords at once lock the account: each that is on record as wrong is counted, none is lost."""
-        user = security_service_client.register_user(sample_user_data).json()
-        wrong = sample_user_data | {"password": "not the right one"}
-        answers = together(lambda _: decided(lambda _: security_service_client.login(wrong), frozenset({503})))
-        judged = statuses(answers)
-        assert set(judged) <= {401, 429}
-        postgres_cursor.execute(
-            "SELECT failures, (SELECT count(*) FROM audit_log WHERE actor = id::text AND action = 'login-failed')"
-            " FROM users WHERE id = %s",
-            [user["id"]],
-        )
-        failures, recorded = postgres_cursor.fetchone()
-        assert recorded >= max(5, judged[401])
-        assert failures == recorded % 5
-        assert decided(lambda _: security_service_client.login(sample_user_data), frozenset({503})).status_code == 429
+        for turn in range(TURNS):
+            right = sample_user_data | {"email": f"{turn}.{sample_user_data['email']}"}
+            user = security_service_client.register_user(right).json()
+            wrong = partial(security_service_client.login, right | {"password": "not the right one"})
+            judged = statuses(together(lambda _, wrong=wrong: decided(lambda _: wrong(), frozenset({503}))))
+            assert set(judged) <= {401, 429}
+            postgres_cursor.execute(
+                "SELECT failures, (SELECT count(*) FROM audit_log WHERE actor = id::text AND action = 'login-failed')"
+                " FROM users WHERE id = %s",
+                [user["id"]],
+            )
+            failures, recorded = postgres_cursor.fetchone()
+            assert recorded >= max(5, judged[401])
+            assert failures == recorded % 5
+            login = partial(security_service_client.login, right)
+            assert decided(lambda _, login=login: login(), frozenset({503})).status_code == 429
 
     @pytest.mark.security
     @planted("security.audit.same_tx")
