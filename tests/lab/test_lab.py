@@ -84,6 +84,7 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if runs(process)]
 
 
+@pytest.mark.alone
 def test_a_run_that_holds_exits_0_and_leaves_everything(tiny: Path) -> None:
     """Summary, JUnit, matrix, report, and for each scenario its history, faults, series and verdict."""
     done = lab(tiny, "run", "T-1", "--json")
@@ -116,6 +117,7 @@ def test_a_run_that_holds_exits_0_and_leaves_everything(tiny: Path) -> None:
     assert "https://" not in report.split("<script>")[0], "the report works offline"
 
 
+@pytest.mark.alone
 def test_a_weakness_exits_1_and_says_what_was_refuted(tiny: Path) -> None:
     """With the operations that prove it."""
     done = lab(tiny, "run", "T-2")
@@ -124,6 +126,7 @@ def test_a_weakness_exits_1_and_says_what_was_refuted(tiny: Path) -> None:
     assert "count #" in done.stderr
 
 
+@pytest.mark.alone
 def test_several_workers_share_the_work(tiny: Path) -> None:
     """Both experiments run, and one refuted makes the run exit 1."""
     done = lab(tiny, "run", "--workers", "2")
@@ -173,6 +176,7 @@ def test_no_toxiproxy_exits_2_and_lists_the_ways(tiny: Path, tmp_path: Path) -> 
         assert way in done.stderr
 
 
+@pytest.mark.alone
 def test_a_toxiproxy_that_runs_already_is_used_and_left_as_it_was(tiny: Path, server: Toxiproxy) -> None:
     """TOXIPROXY_URL names it; the proxies of others stay, ours go."""
     server.create("127.0.0.1:1", "somebody.else")
@@ -252,6 +256,7 @@ def test_a_run_that_is_interrupted_leaves_no_process(
     assert run.wait(timeout=10) == (-9 if number is signal.SIGKILL else 130)
 
 
+@pytest.mark.alone
 def test_pytest_runs_experiments_as_tests(tiny: Path) -> None:
     """A held one passes, a refuted one fails with its evidence; the results folder is there too."""
     (tiny / "pytest.ini").write_text("[pytest]\npython_files = scenarios/*.py\naddopts = --import-mode=importlib\n")

@@ -44,7 +44,7 @@ one = experiment("T-1", Endless(), Succeeds(operation="count", at_least=0.1))
 two = experiment("T-2", with_budget(REFUTED, 20), mutations=(Mutation(off="nothing", caught_by=Succeeds),))
 """
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.alone]
 
 
 @pytest.fixture
