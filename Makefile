@@ -38,8 +38,8 @@ test: $(READY)  ## all tests, in parallel and in random order; ARGS="-k breaker"
 	@echo "· running the tests"
 	@$(BIN)/pytest -n auto $(ARGS)
 
-test-integration: $(READY)  ## the layer-4 tests on four platforms of their own, or on the one that API_GATEWAY_URL names
-	@$(BIN)/pytest tests/integration -n 4 --dist worksteal $(ARGS)
+test-integration: $(READY)  ## the layer-4 tests on three platforms of their own, or on the one that API_GATEWAY_URL names
+	@$(BIN)/pytest tests/integration -n 3 --dist worksteal $(ARGS)
 
 lint: $(READY)  ## style, types, layers, docstrings, branches of the safeguards
 	@echo "· style"

@@ -433,17 +433,24 @@ class TestLimitsAndMetrics:
     """What is counted, and by whom."""
 
     def test_a_user_who_asks_too_often_is_told_when_to_come_back(
-        self, api_gateway_client, redis_client, tokens, user, sample_widget_data
+        self, api_gateway_client, redis_client, tokens, user, sample_widget_data, calm
     ):
-        """429 with Retry-After and no effect; others are served, and so is he in the next window."""
+        """429 with Retry-After and no effect; others are served, and so is he in the next window.
+
+        It is looked at again when Redis did not answer in its 50 ms: then the gateway counts for itself, as it should.
+        """
         client = api_gateway_client.with_token(tokens["access_token"])
         assert client.list_widgets(limit=1).status_code == 200
-        window = int(time.time())
-        for second in range(window, window + 4):
-            redis_client.set(f"limit:general:{user['id']}:{second}", 1_000_000, px=4000)
-        limited = client.create_widget(sample_widget_data)
-        assert (limited.status_code, limited.json()["type"]) == (429, "urn:problem:rate-limited")
-        assert (limited.json()["outcome"], int(limited.headers["Retry-After"]) >= 1) == ("not-done", True)
+
+        def ask_too_often():
+            window = int(time.time())
+            for second in range(window, window + 4):
+                redis_client.set(f"limit:general:{user['id']}:{second}", 1_000_000, px=4000)
+            limited = client.create_widget(sample_widget_data)
+            assert (limited.status_code, limited.json().get("type")) == (429, "urn:problem:rate-limited")
+            assert (limited.json()["outcome"], int(limited.headers["Retry-After"]) >= 1) == ("not-done", True)
+
+        calm(ask_too_often)
         assert api_gateway_client.list_widgets(limit=1).status_code == 200
         redis_client.delete(*redis_client.scan_iter(f"limit:general:{user['id']}:*"))
         assert client.create_widget(sample_widget_data).status_code == 201

@@ -22,7 +22,7 @@ PATIENT_S: Final = 15.0
 
 BUSY: Final = frozenset({429, 503})
 NOT_NOW: Final = BUSY | {409}
-ROUNDS: Final = 5
+ROUNDS: Final = 20
 CALLS: Final = "resilience_calls_total"
 
 
