@@ -150,8 +150,13 @@ PRODUCTION = Profile(
 PROFILES = {"lab": LAB, "production": PRODUCTION}
 
 
-def edge_policy(profile: Profile, kind: str, edge: str, switches: Switches) -> EdgePolicy:
-    """Return the policy of *edge*, of one of the kinds in `Profile.edges`."""
+def edge_policy(
+    profile: Profile, kind: str, edge: str, switches: Switches, max_open_s: float = math.inf
+) -> EdgePolicy:
+    """Return the policy of *edge*, of one of the kinds in `Profile.edges`.
+
+    max_open_s: what the breaker's pause may grow to, if that is less than in the profile; the first is half of it.
+    """
     times = profile.edges[kind]
 
     def on(safeguard: str) -> bool:
@@ -163,7 +168,7 @@ def edge_policy(profile: Profile, kind: str, edge: str, switches: Switches) -> E
         propagate=on("deadline.propagate") and on("deadline"),
         breaker_enabled=on("breaker"),
         ignore_overload=kind == "http" and on("breaker.scope"),
-        breaker=_breaker(profile.breaker, on),
+        breaker=_breaker(profile.breaker, max_open_s, on),
         retry=_retry(times, on),
         budget=BudgetPolicy(enabled=on("retry.budget")),
         bulkhead=BulkheadPolicy(limit=times.slots, wait_s=times.wait_s, enabled=on("bulkhead")),
@@ -181,9 +186,11 @@ def ingress_policy(profile: Profile, service: str, switches: Switches) -> Ingres
     )
 
 
-def _breaker(base: BreakerPolicy, on: Callable[[str], bool]) -> BreakerPolicy:
+def _breaker(base: BreakerPolicy, max_open_s: float, on: Callable[[str], bool]) -> BreakerPolicy:
     return replace(
         base,
+        open_s=min(base.open_s, max_open_s / 2),
+        max_open_s=min(base.max_open_s, max_open_s),
         slow_calls=on("breaker.slow_calls"),
         half_open_permits=on("breaker.half_open_permits"),
         generations=on("breaker.generation"),

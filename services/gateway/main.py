@@ -67,7 +67,7 @@ def build(env: Environment) -> serving.Service:
     )
     redis = RedisStore(told.redis, edges.make("redis", REDIS))
     metrics.pool.labels(REDIS).set_function(lambda: float(redis.in_use))
-    revocations = _revocations(told, redis)
+    revocations = _revocations(told, edges)
     verify = verifier(common, security, metrics)
     gate = Gate(
         verify=verify,
@@ -99,14 +99,15 @@ def _notes(revocations: Revocations | None) -> list[str]:
     return [f"{SERVICE}.revocations"] if revocations and revocations.stale() else []
 
 
-def _revocations(told: Settings, redis: RedisStore) -> Revocations | None:
+def _revocations(told: Settings, edges: Edges) -> Revocations | None:
     switches, profile = told.common.switches, told.common.profile
     grace = switches.on(f"{SERVICE}.revocation.grace")
     if not switches.on(f"{SERVICE}.revocation"):
         return None
+    round_s = profile.revocation_sync_s
     return Revocations(
-        redis,
-        pause_s=profile.revocation_sync_s,
+        RedisStore(told.redis, edges.for_rounds("redis", REDIS, round_s, f"{REDIS}.rounds")),
+        pause_s=round_s,
         grace_s=profile.revocation_grace_s,
         enforce_grace=grace,
     )

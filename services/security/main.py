@@ -73,12 +73,14 @@ def build(env: Environment) -> serving.Service:
     metrics = Metrics()
     edges = Edges(common, metrics)
     store = _store(told, edges, metrics)
-    redis = RedisStore(told.redis, edges.make("redis", REDIS))
+    round_s = profile.revocation_sync_s
+    redis = RedisStore(told.redis, edges.for_rounds("redis", REDIS, round_s))
     metrics.pool.labels(REDIS).set_function(lambda: float(redis.in_use))
     schema = Schema(told.postgres, store.pool)
     ring = KeyRing()
     keeper = KeyKeeper(store, ring, Sealer(told.key_secret), refresh_s=profile.jwks_refresh_s)
-    publisher = RevocationPublisher(store, redis, pause_s=profile.revocation_sync_s)
+    revoked = Store(edges.for_rounds("postgres", POSTGRES, round_s, f"{POSTGRES}.rounds"), store.pool)
+    publisher = RevocationPublisher(revoked, redis, pause_s=round_s)
     policy = AccountPolicy(
         first_role=profile.first_role,
         credentials_only=on(f"{SERVICE}.lockout.credentials_only"),
