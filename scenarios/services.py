@@ -32,7 +32,8 @@ resets = Experiment(
         Crosses(edge=EDGE),
         Amplifies(edge=EDGE, at_most=1.2),
         BudgetRefuses(edge=EDGE),
-        Spaced(edge=EDGE, mean_ms=(10, 200)),
+        # Fifty waits: without jitter, of the two lengths that remain, their spread is 0.25 at most.
+        Spaced(edge=EDGE, mean_ms=(10, 200), spread=0.35),
         Succeeds(operation="read", at_least=0.55, during=DuringFaults()),
         Recovers(operation="read", within_s=2.0),
     ),
