@@ -32,7 +32,7 @@ resets = Experiment(
         Crosses(edge=EDGE),
         Amplifies(edge=EDGE, at_most=1.2),
         BudgetRefuses(edge=EDGE),
-        # Fifty waits: without jitter, of the two lengths that remain, their spread is 0.25 at most.
+        # Of fifty waits; without jitter two lengths remain, and a spread of about 0.25.
         Spaced(edge=EDGE, mean_ms=(10, 200), spread=0.35),
         Succeeds(operation="read", at_least=0.55, during=DuringFaults()),
         Recovers(operation="read", within_s=2.0),

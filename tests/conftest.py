@@ -100,7 +100,9 @@ def expendable(supervisor: Supervisor, block: ports.PortBlock, tmp_path: Path) -
 
 @pytest.fixture
 def server(toxiproxy_server: Toxiproxy) -> Iterator[Toxiproxy]:
-    """This worker's Toxiproxy, empty before and after the test."""
-    yield toxiproxy_server
+    """This worker's Toxiproxy, empty before and after the test, by a client that no other test has touched."""
+    own = Toxiproxy(toxiproxy_server.url)
+    yield own
+    own.close()
     for proxy in toxiproxy_server.proxies().values():
         proxy.destroy()

@@ -110,12 +110,13 @@ def breaker_backoff(world: World, name: str) -> bool:
 
     async def story():
         edge = await trip(world, world.edge(name))
-        world.clock.pass_(OPEN_S)
+        first_s = edge.policy.breaker.open_s
+        world.clock.pass_(first_s)
         for _ in range(LAB.breaker.successes_to_close):
             await call(world, edge, Dependency(world))
         assert edge.breaker.state is State.CLOSED
         await trip(world, edge)
-        world.clock.pass_(OPEN_S)
+        world.clock.pass_(first_s)
         return edge.breaker.state is State.OPEN
 
     return world.virtually(story())

@@ -73,12 +73,13 @@ class Forgetful(Transport):
         return super().call(method, path, body, within_s)
 
 
-def test_a_toxic_that_is_still_there_is_not_healed(keeper: Keeper, server: Toxiproxy, place: Place) -> None:
+def test_a_toxic_that_is_still_there_is_not_healed(server: Toxiproxy, place: Place) -> None:
     """Although Toxiproxy has said that it is gone, and the edge answers through it: the proxy is made anew."""
-    number = slow(keeper, server)
-    server.transport = Forgetful(server.url)
-    keeper.undo(number)
-    assert server.get_proxy(EDGE).toxics() == {}
+    forgetful = Toxiproxy(server.url)
+    forgetful.transport = Forgetful(server.url)
+    keeper = Keeper(Reach(toxiproxy=lambda _: forgetful, places={EDGE: place}), Notes())
+    keeper.undo(slow(keeper, server))
+    assert server.proxies()[EDGE].toxics() == {}
     assert answers(place)
 
 
