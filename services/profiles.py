@@ -150,9 +150,7 @@ PRODUCTION = Profile(
 PROFILES = {"lab": LAB, "production": PRODUCTION}
 
 
-def edge_policy(
-    profile: Profile, kind: str, edge: str, switches: Switches, max_open_s: float = math.inf
-) -> EdgePolicy:
+def edge_policy(profile: Profile, kind: str, edge: str, switches: Switches, max_open_s: float = math.inf) -> EdgePolicy:
     """Return the policy of *edge*, of one of the kinds in `Profile.edges`.
 
     max_open_s: what the breaker's pause may grow to, if that is less than in the profile; the first is half of it.
