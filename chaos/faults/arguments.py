@@ -14,8 +14,8 @@ LONGEST_MS: Final = 600_000
 RAREST: Final = 0.01
 """The least share of connections: seeing a rarer one for sure would take thousands of probes."""
 
-SHORTEST_MS: Final = 50
-"""How long a stage of a fault lasts at least: taking out a toxic that may hold data takes about as long."""
+SHORTEST_MS: Final = 20
+"""How long a stage of a fault lasts at least. Taking out a toxic that may hold data lengthens it by 50 ms."""
 
 
 def check(fault: object, *problems: Iterable[str]) -> None:
