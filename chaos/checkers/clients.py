@@ -101,14 +101,18 @@ class Answers:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unreachable:
-    """No operation brings a fresh answer while the fault is in effect: the traffic is behind it."""
+    """No operation brings a fresh answer while the fault is in effect: the traffic is behind it.
+
+    One that was still under way when the healing began may have got through after it.
+    """
 
     operation: str
     settle_s: float = 0.2
 
     def __call__(self, history: History) -> Finding:
         """Judge *history*."""
-        sent = sent_in(history.of(self.operation), DuringFaults(self.settle_s)(history))
+        cut = DuringFaults(self.settle_s)(history)
+        sent = [o for o in history.of(self.operation) if any(interval.holds(o) for interval in cut)]
         fresh = [o for o in sent if o.outcome is Outcome.OK and o.source != STALE]
         return judged(
             f"{self.operation} cannot reach its dependency during the fault",

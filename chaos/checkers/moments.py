@@ -23,6 +23,10 @@ class Interval:
         """Its length in seconds."""
         return (self.end_ns - self.start_ns) / NS_PER_S
 
+    def holds(self, operation: Operation) -> bool:
+        """Whether *operation* was sent and answered, or given up, inside it."""
+        return self.start_ns <= operation.start_ns and operation.answered_ns <= self.end_ns
+
 
 class Moments(Protocol):
     """Finds the intervals of a history in which a check applies; ``str`` of it names them."""

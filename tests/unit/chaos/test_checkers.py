@@ -105,6 +105,14 @@ def test_a_fresh_answer_over_a_cut_edge_is_a_bypass() -> None:
     assert check(history([op(2, source="miss")], faults=cut)).verdict is REFUTED
 
 
+def test_what_is_under_way_when_healing_begins_may_get_through() -> None:
+    """It was sent while the edge was cut, and answered after that: no bypass."""
+    check = Unreachable(operation="read")
+    under_way = op(4.99, took_ms=20, source="miss")
+    assert check(history([op(2, status=503), under_way], faults=[fault(1, 5)])).verdict is HELD
+    assert check(history([under_way], faults=[fault(1, 6)])).verdict is REFUTED
+
+
 def test_recovery_counts_from_healing_to_the_first_success() -> None:
     """The slowest of several faults decides, and one that was never recovered from."""
     check = Recovers(operation="read", within_s=1)
