@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import random
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from services.safeguards import catalogue
 from tests.conformance.platform.stores import wait_until
 
 SIZE = 6
+AMPLE_S = 10.0
 OURS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'crowd'"
 END = OURS.replace("count(*)", "count(pg_terminate_backend(pid))")
 _numbers = itertools.count()
@@ -29,7 +31,8 @@ def own(running_stores):
 @pytest.fixture
 def pool(own):
     """A pool of six, in which nothing is open yet."""
-    policy = pool_policy(LAB.postgres, "widget-core.postgres", SIZE, 0.1, Switches(catalogue()))
+    patient = replace(LAB.postgres, connect_s=AMPLE_S)
+    policy = pool_policy(patient, "widget-core.postgres", SIZE, AMPLE_S, Switches(catalogue()))
     made = Postgres(own.postgres, policy, "crowd", random.Random(1))
     yield made
     made.close()
@@ -50,7 +53,7 @@ def visit(pool, callers: int = 1) -> None:
             cursor.execute("SELECT pg_sleep(0.05)")
 
     async def story() -> None:
-        soon = Deadline.after(0.4, time.monotonic)
+        soon = Deadline.after(AMPLE_S, time.monotonic)
         await asyncio.gather(*(pool.run(stay, soon) for _ in range(callers)))
 
     asyncio.run(story())
