@@ -283,12 +283,17 @@ async def serving(reply: bytes, *, hold: bool = False, heard: Callable[[bytes], 
     over, served = asyncio.Event(), []
 
     async def answer(reader: Any, writer: Any) -> None:
-        heard(await (over.wait() if hold else reader.readuntil(b"\r\n\r\n")))
-        writer.write(reply)
-        writer.close()
+        try:
+            heard(await (over.wait() if hold else reader.readuntil(b"\r\n\r\n")))
+            writer.write(reply)
+        finally:
+            writer.close()
 
     def accept(reader: Any, writer: Any) -> None:
-        served.append(asyncio.ensure_future(answer(reader, writer)))
+        if over.is_set():
+            writer.transport.abort()  # nobody waits for him any more
+        else:
+            served.append(asyncio.ensure_future(answer(reader, writer)))
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
     try:
@@ -296,7 +301,6 @@ async def serving(reply: bytes, *, hold: bool = False, heard: Callable[[bytes], 
     finally:
         over.set()
         server.close()
-        await asyncio.sleep(0)  # who has just been accepted is served, too
         await asyncio.gather(*served, return_exceptions=True)
 
 

@@ -190,9 +190,8 @@ def test_what_follows_an_answer_is_done_by_the_same_client(tmp_path: Path) -> No
 
     with serving() as url:
         history = drive(tmp_path, url, OpenLoop(plan=plan, rate=50), until=lambda: lines(tmp_path) > 20)
-    assert [o.operation for o in history.operations[:4]] == ["read", "cas", "read", "cas"]
-    assert history.operations[0].process == history.operations[1].process
-    assert history.operations[1].value is True
+    first, second, *_ = (o for o in history.operations if o.process == history.operations[0].process)
+    assert (first.operation, second.operation, second.value) == ("read", "cas", True)
 
 
 def test_plans_that_give_nothing_are_named_before_anything_is_sent(tmp_path: Path) -> None:
