@@ -14,12 +14,12 @@ from services.widget_core import sql
 from tests.conformance.platform.switches.drivers import CUT_S, LONG, ends_within
 from tests.conformance.platform.switches.world import World, ask, silent
 
-TIMES = replace(LAB.postgres, statement_s=0.1, lock_s=0.05, idle_tx_s=0.1, connect_s=5.0, connects_per_s=1.0)
-QUICK = {"postgres": TIMES}
+TIMES = replace(LAB.postgres, statement_s=5.0, lock_s=0.05, idle_tx_s=0.1, connect_s=5.0, connects_per_s=1.0)
 
 
-def _pool(world: World, name: str, *more: str):
-    world.build(name.split(".", maxsplit=1)[0], *more, profile=QUICK, **world.with_stores())
+def _pool(world: World, name: str, *more: str, **times: float):
+    profile = {"postgres": replace(TIMES, **times)}
+    world.build(name.split(".", maxsplit=1)[0], *more, profile=profile, **world.with_stores())
     return world.part("Postgres", name)
 
 
@@ -37,7 +37,7 @@ def statement_timeout(world: World, name: str) -> bool:
 
     async def story():
         try:
-            await _pool(world, name).run(_said("SELECT pg_sleep(0.4)"), LONG)
+            await _pool(world, name, statement_s=0.1).run(_said("SELECT pg_sleep(0.4)"), LONG)
         except AttemptTimeout:
             return True
         return False
@@ -49,7 +49,7 @@ def lock_timeout(world: World, name: str) -> bool:
     """Who waits for a lock learns soon that somebody has it."""
 
     async def story():
-        pool = _pool(world, name)
+        pool = _pool(world, name, statement_s=0.5)
         with world.other() as other:
             other.execute("SELECT pg_advisory_lock(1)")
             try:
@@ -125,7 +125,7 @@ def reconnect_jitter(world: World, name: str) -> bool:
             return asyncio.gather(*callers, return_exceptions=True)
 
         await _end(world, [pid for (pid,) in await all_at_once(LONG)])
-        again = await all_at_once(Deadline.after(0.5, time.monotonic))
+        again = await all_at_once(Deadline.after(1.5, time.monotonic))
         return any(isinstance(found, BulkheadFull | NotSent) for found in again)
 
     return world.really(story())
