@@ -1,9 +1,11 @@
 """What the edges of a service let through, and when."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from services.resilience import BreakerOpen
-from services.web import edges as edges_module
+from services.web.edges import Edges
 from services.web.environment import Environment
 from services.web.metrics import Metrics
 
@@ -14,8 +16,8 @@ RELAPSES = 6
 @pytest.fixture
 def edges(clock, monkeypatch):
     """The edges of a gateway whose clock is moved by hand."""
-    monkeypatch.setattr(edges_module.time, "monotonic", clock)
-    return edges_module.Edges(Environment({"SERVICE_PROFILE": "lab"}).common("gateway", 8080), Metrics())
+    monkeypatch.setattr("services.web.edges.time", SimpleNamespace(monotonic=clock))
+    return Edges(Environment({"SERVICE_PROFILE": "lab"}).common("gateway", 8080), Metrics())
 
 
 def refused_rounds(edge, clock):
